@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* conf: the configuration: one typed table of options that makes the parser,
+ * --check-config, --print-config and the manual agree. conf.c is the only file
+ * that knows libConfuse. */
+#ifndef LECTERN_BASE_CONF_H
+#define LECTERN_BASE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct conf_list {
+	char **v;
+	size_t n;
+};
+
+struct conf_component {
+	char *name;        /* title: "writing" or "*" for every component */
+	char *jid;         /* writing.lectern.school.example */
+	char *secret_file;
+	struct conf_list reducers; /* empty: all of the component's */
+};
+
+struct conf_opt_out {
+	char *domain;      /* title: e-mail domain, or "*" for everyone */
+	char *action;      /* TRANSMIT MAINTAIN DROP */
+	char *time_limit;  /* MINUTES DAYS PERMANENT or milliseconds */
+	char *message;
+};
+
+struct conf {
+	char *path;        /* the file it came from */
+
+	char *organisation;
+	char *state_dir;
+	char *key_file;    /* organisation key: pseudonyms */
+	char *control;     /* Unix socket */
+	char *log_level;
+
+	/* listen */
+	char *address;
+	long port;
+	char *tls_certificate, *tls_key;
+	struct conf_list origins;         /* exact origins; empty: none */
+	bool allow_no_origin;             /* clients that are no browsers */
+	struct conf_list trusted_proxies; /* addresses whose X-Real-IP counts */
+	struct conf_list hosts;           /* accepted Host names; empty: any */
+
+	/* limits */
+	long max_frame;                /* bytes */
+	long max_fragments;
+	long handshake_timeout;        /* seconds */
+	long frame_timeout;            /* seconds for an unfinished frame */
+	long max_connections;
+	long max_connections_per_address;
+	long write_queue;              /* bytes per connection */
+	long held_events, held_bytes;  /* before identity and source are known */
+
+	/* identity */
+	struct conf_list methods;      /* tried in this order */
+	char *token_key_file;
+	char *user_file;               /* local_storage: known users, one a line */
+	bool allow_guest;              /* local_storage: unknown users too */
+
+	/* journal */
+	long segment_size;
+	long snapshot_records;         /* records between snapshots */
+
+	/* roster */
+	char *roster_backend;          /* "csv" */
+	char *roster_file;
+	bool roster_allow_empty;
+
+	/* kvs */
+	char *kvs_backend;             /* "memory" */
+
+	/* xmpp */
+	char *xmpp_host;               /* empty: no XMPP */
+	long xmpp_port;
+	char *xmpp_server;             /* domain pinged for flow control */
+	bool xmpp_insecure_ok;         /* plaintext to an address that is not loopback */
+	long xmpp_window;              /* messages in flight between pings */
+
+	struct conf_component *components;
+	size_t n_components;
+	struct conf_opt_out *opt_outs;
+	size_t n_opt_outs;
+};
+
+/* Reads and checks a file. NULL when anything is wrong; *causes then holds
+ * every error, a line each: "file:line: what, expected". Nothing is bound or
+ * connected. The caller owns the result. */
+struct conf *conf_read(const char *path, struct buf *causes);
+void conf_free(struct conf *c);
+
+/* Writes the configuration in effect, defaults included, as a file that reads
+ * back the same. Secrets stand in files of their own and never appear. */
+void conf_print(const struct conf *c, struct buf *out);
+
+/* Names of options that differ and need a restart, for the log after a
+ * reload. Number found. */
+size_t conf_needs_restart(const struct conf *now, const struct conf *next, struct buf *names);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* access: who may read a node. The only place that decides. */
+#ifndef LECTERN_FLOW_ACCESS_H
+#define LECTERN_FLOW_ACCESS_H
+
+#include "flow/node.h"
+#include "state/roster.h"
+
+/* reader is a canonical bare JID. A node whose class or student is not in the
+ * roster may be read by nobody. */
+bool access_may_read(const struct roster *r, struct str reader, const struct node *n);
+
+/* Every node the reader may read, for these reducers (NULL-terminated), in
+ * sorted order, class nodes first. */
+typedef void access_node_cb(void *arg, const struct node *n);
+void access_nodes(const struct roster *r, struct str reader,
+    const struct reducer *const *reducers, access_node_cb *cb, void *arg);
+
+#endif

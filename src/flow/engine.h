@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* engine: journal records -> states, live exactly as in replay. One owner per
+ * key: everything happens on the loop. Knows nothing of subscribers. */
+#ifndef LECTERN_FLOW_ENGINE_H
+#define LECTERN_FLOW_ENGINE_H
+
+#include "base/map.h"
+#include "components/reducer.h"
+#include "flow/stream.h"
+#include "state/ident.h"
+#include "state/journal.h"
+
+struct engine;
+
+/* A student the engine has seen; lives as long as the engine. */
+struct student {
+	char *id; /* safe_user_id */
+	char pseudonym[PSEUDONYM_LEN + 1];
+	struct state *states; /* linked by state.of_student */
+	void *watch;          /* the hub's, NULL when nobody watches */
+};
+
+struct state {
+	const struct reducer *reducer;
+	struct student *student;
+	struct state *of_student; /* next of the same student */
+	char *key;                /* canonical KVS key */
+	char *scope;              /* escaped scope values joined by ",", "" for none */
+	uint64_t seq;             /* counts changes: 1 after the first */
+	uint64_t position;        /* journal record that changed it last */
+	int64_t time_us;          /* server time of that event */
+	enum sec sec;             /* weakest identity that wrote into it */
+	struct state *next_changed;
+	bool changed;             /* is in the list of engine_changed */
+	bool dirty;               /* changed since the last write-behind */
+	void *data;               /* the reducer's struct */
+};
+
+struct engine_options {
+	const struct reducer *const *reducers; /* ends with NULL; borrowed */
+	struct str pseudonym_key;              /* borrowed for the engine's life */
+};
+
+/* NULL with *why when a descriptor is wrong (ABI, id, scope order, twice the
+ * same id). */
+struct engine *engine_new(const struct engine_options *o, char **why);
+void engine_free(struct engine *e);
+
+/* Folds one record (record_cb, arg is the engine). */
+void engine_record(void *engine, const struct record *r);
+
+/* Sequence number of the last record folded. */
+uint64_t engine_position(const struct engine *e);
+
+/* After a replay: no session of the journal is alive any more. */
+void engine_forget_sessions(struct engine *e);
+
+struct streams *engine_streams(struct engine *e);
+
+/* Takes the list of published states that changed since the last call, linked
+ * by next_changed; flags are cleared. NULL when none. */
+struct state *engine_changed(struct engine *e);
+
+struct student *engine_student(struct engine *e, struct str id);      /* or NULL */
+struct student *engine_by_pseudonym(struct engine *e, struct str p);  /* or NULL */
+/* A state by canonical key, or NULL. */
+struct state *engine_state(struct engine *e, struct str key);
+
+/* The reducer by id, or NULL. */
+const struct reducer *engine_reducer(const struct engine *e, struct str id);
+const struct reducer *const *engine_reducers(const struct engine *e);
+
+/* Whether any reducer names this source. */
+bool engine_knows_source(const struct engine *e, struct str source);
+
+/* Appends the state's JSON value. */
+void engine_encode(const struct state *s, struct buf *out);
+
+/* Entries for a snapshot, sorted, so that equal engines give equal bytes:
+ * states (with seq, position, time and sec), streams and live sessions. */
+typedef void engine_entry_cb(void *arg, uint8_t kind, struct str key, struct str value);
+void engine_save(struct engine *e, engine_entry_cb *cb, void *arg);
+/* Takes one entry back (snapshot_entry_cb, arg is the engine). */
+enum err engine_load(void *engine, uint8_t kind, struct str key, struct str value);
+/* After the last engine_load: the position the entries include. */
+void engine_loaded(struct engine *e, uint64_t position);
+
+/* Calls cb for each dirty state with its JSON and clears the flag; for the
+ * write-behind to a KVS. */
+typedef void engine_dirty_cb(void *arg, const struct state *s, struct str json);
+void engine_flush_dirty(struct engine *e, engine_dirty_cb *cb, void *arg);
+
+/* SHA-256 in hex over everything engine_save gives except live sessions: equal
+ * digests mean equal states, byte for byte. */
+void engine_digest(struct engine *e, char out[65]);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* ident: who is this? Turns what an event claims into an identity, by the
+ * methods switched on in the configuration, tried in their order. */
+#ifndef LECTERN_STATE_IDENT_H
+#define LECTERN_STATE_IDENT_H
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/json.h"
+
+/* How far an identity can be trusted; a state carries the weakest of all that
+ * wrote into it, so the order matters. Names as in the reference. */
+#define SEC_MAP(X)                             \
+	X(SEC_AUTHENTICATED, "authenticated")  \
+	X(SEC_UNAUTHENTICATED, "unauthenticated") \
+	X(SEC_NONE, "none")
+
+enum sec {
+#define SEC_ENUM(sym, name) sym,
+	SEC_MAP(SEC_ENUM)
+#undef SEC_ENUM
+	SEC_COUNT
+};
+const char *sec_name(enum sec s);
+bool sec_by_name(struct str name, enum sec *out);
+
+#define IDENT_ID_MAX 512 /* bytes of a user id */
+
+struct ident {
+	char *user_id;
+	char *safe_user_id; /* percent-encoded, prefixed by where it came from */
+	char *providence;   /* the reference's spelling */
+	enum sec sec;
+};
+void ident_free(struct ident *i); /* what it holds, not itself */
+
+/* Fields of one event with the locked ones laid over it. */
+struct ident_claim {
+	struct json locked;    /* object, or .doc == NULL */
+	struct json event;     /* object, or .doc == NULL */
+	struct str guest_id;   /* from the guest cookie; may be empty */
+	int64_t now_us;
+	bool source_known;     /* guests are made only once the source is known */
+};
+
+struct ident_rules;
+
+/* Reads key and user files named in the configuration. NULL with *why. */
+struct ident_rules *ident_rules_new(const struct conf *c, char **why);
+void ident_rules_free(struct ident_rules *r);
+
+/* ERR_OK: *out is filled. ERR_NOT_FOUND: nothing claimed yet.
+ * ERR_BAD_IDENTITY, ERR_BAD_TOKEN, ERR_TOKEN_EXPIRED: claimed and wrong.
+ * When the method `token` is on, identities of all other methods get the
+ * prefix "unverified-" in safe_user_id, so that no claim can ever write into a
+ * verified student's state. */
+enum err ident_find(const struct ident_rules *r, const struct ident_claim *c, struct ident *out);
+
+/* A student token: "lt1." base64url(JSON {"sub":ID,"exp":seconds}) "."
+ * base64url(HMAC-SHA-256 over all before the last dot). sub is the
+ * safe_user_id; ids that start with "unverified-" are refused (NULL). The
+ * result is mem_alloc'ed. */
+char *ident_token_mint(struct str key, struct str safe_user_id, int64_t expires_s);
+enum err ident_token_check(struct str key, struct str token, int64_t now_s, char **safe_user_id);
+
+/* providence "-" id, percent-encoded as the reference does (space is '+', '@'
+ * stays, letters digits _ . - ~ stay). mem_alloc'ed. */
+char *ident_safe_id(const char *providence, struct str user_id);
+
+/* The pseudonym of a student: HMAC-SHA-256 with the organisation's key over
+ * the safe_user_id, first 130 bits in base32. */
+#define PSEUDONYM_LEN 26
+void ident_pseudonym(struct str key, struct str safe_user_id, char out[PSEUDONYM_LEN + 1]);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* roster: who teaches and who attends which class. An immutable snapshot,
+ * loaded whole or not at all; a reload makes a new one. Backends are const
+ * descriptors in one table (roster.c).
+ *
+ * JIDs are kept canonical (xmpp addresses of people: bare, lower case) and
+ * compared byte by byte. */
+#ifndef LECTERN_STATE_ROSTER_H
+#define LECTERN_STATE_ROSTER_H
+
+#include "base/buf.h"
+#include "state/ident.h"
+
+struct roster;
+struct roster_class;
+
+struct roster_student {
+	char *id;                       /* safe_user_id */
+	char *name;                     /* display name, may be "" */
+	char pseudonym[PSEUDONYM_LEN + 1];
+	struct roster_class **classes;  /* sorted by name */
+	size_t n_classes;
+	char **readers;                 /* JIDs of the student and guardians */
+	size_t n_readers;
+};
+
+struct roster_class {
+	char *name;
+	struct roster_student **students; /* sorted by pseudonym */
+	size_t n_students;
+	char **teachers;                  /* JIDs, sorted */
+	size_t n_teachers;
+};
+
+struct roster_options {
+	const char *file;
+	bool allow_empty;
+	struct str pseudonym_key; /* borrowed during the load */
+};
+
+struct roster_backend {
+	const char *name;
+	struct roster *(*load)(const struct roster_options *o, char **why);
+};
+
+/* NULL with *why (mem_free it; names file and line) when the source cannot be
+ * read or is not wholly right: a roster is never half loaded. */
+struct roster *roster_load(const char *backend, const struct roster_options *o, char **why);
+void roster_free(struct roster *r);
+
+/* Distinguishes one load from the next within this process: 1, 2, 3 ... */
+uint64_t roster_version(const struct roster *r);
+
+const struct roster_student *roster_student(const struct roster *r, struct str id);
+const struct roster_student *roster_by_pseudonym(const struct roster *r, struct str pseudonym);
+const struct roster_class *roster_class(const struct roster *r, struct str name);
+
+/* All classes sorted by name, all students sorted by id. */
+const struct roster_class *roster_class_at(const struct roster *r, size_t i);
+const struct roster_student *roster_student_at(const struct roster *r, size_t i);
+size_t roster_classes(const struct roster *r);
+size_t roster_students(const struct roster *r);
+
+bool roster_teaches(const struct roster_class *c, struct str jid);
+/* The student, a guardian, or a teacher of one of the student's classes. */
+bool roster_may_read(const struct roster_student *s, struct str jid);
+
+/* ---- for backends: building one ---- */
+
+struct roster *roster_new(struct str pseudonym_key);
+enum roster_role { ROSTER_TEACHER, ROSTER_STUDENT, ROSTER_GUARDIAN };
+/* Adds one row. Repeating a row is harmless; ERR_INVALID with *why (static)
+ * when it contradicts an earlier one (a JID that is teacher and student of the
+ * same class, an id with two names). A guardian's id is the student's. */
+enum err roster_add(struct roster *r, enum roster_role role, struct str class, struct str id,
+    struct str jid, struct str name, const char **why);
+/* Sorts and checks (guardians without a student); after it nothing is added. */
+enum err roster_seal(struct roster *r, const char **why);
+
+/* Canonical bare JID: localpart lower-cased ASCII, domain lower-cased; refuses
+ * resource, wildcards, spaces, control bytes, empty or over-long parts
+ * (RFC 7622 §3: 1023 bytes each), anything not valid UTF-8. Non-ASCII letters
+ * are kept as they are. false: not a JID of a person. */
+bool roster_jid(struct str text, struct buf *out);
+
+#endif

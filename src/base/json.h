@@ -50,8 +50,9 @@ void json_doc_trim(struct json_doc *d, size_t keep);
 
 /* Parses one whole JSON text with full UTF-8 validation and the limits above.
  * Answers ERR_BAD_JSON, ERR_TOO_DEEP, ERR_TOO_MANY_MEMBERS, ERR_KEY_TOO_LONG
- * or ERR_BAD_KEY; any JSON value may stand at the top. A byte order mark at
- * the start is ERR_BAD_JSON. text.p[text.n .. text.n+JSON_PADDING) must be
+ * or ERR_BAD_KEY, and ERR_FULL when there is no memory for a text so large; any
+ * JSON value may stand at the top. A byte order mark at the start is
+ * ERR_BAD_JSON. text.p[text.n .. text.n+JSON_PADDING) must be
  * readable. The text is not referred to after the call. */
 enum err json_parse(struct json_doc *d, struct str text, struct json *root);
 
@@ -89,7 +90,7 @@ struct json_iter {
 struct json_iter json_each(struct json v);
 bool json_next(struct json_iter *it);
 
-/* Number of members or elements, 0 for scalars. */
+/* Number of members or elements, 0 for scalars; exact below 2^24. */
 size_t json_size(struct json v);
 
 /* In a text that json_parse accepted and whose top is an object: finds the raw

@@ -25,6 +25,18 @@ raw_byte(struct raw *r, char c)
 	return true;
 }
 
+/* Whether a byte right after s is escaped: s ends in an odd run of
+ * backslashes. */
+static bool
+raw_is_escaped(struct str s)
+{
+	bool escaped = false;
+
+	while (s.n > 0 && s.p[--s.n] == '\\')
+		escaped = !escaped;
+	return escaped;
+}
+
 /* Steps over the string that starts here; *inside is what stands between its
  * quotes. */
 static bool
@@ -33,10 +45,13 @@ raw_string(struct raw *r, struct str *inside)
 	if (!raw_byte(r, '"'))
 		return false;
 	inside->p = r->p;
-	while (r->p < r->end && *r->p != '"')
-		r->p += *r->p == '\\' && r->end - r->p > 1 ? 2 : 1;
-	inside->n = (size_t)(r->p - inside->p);
-	return raw_byte(r, '"');
+	while ((r->p = memchr(r->p, '"', (size_t)(r->end - r->p))) != NULL) {
+		inside->n = (size_t)(r->p++ - inside->p);
+		if (!raw_is_escaped(*inside))
+			return true;
+	}
+	r->p = r->end;
+	return false;
 }
 
 /* Steps over an object or array, however deep. */

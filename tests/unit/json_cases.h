@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* Texts for the JSON parser: y_ must be accepted, n_ refused, i_ is what RFC
+ * 8259 leaves open, as decided here. Written for this project. */
+#ifndef LECTERN_TESTS_JSON_CASES_H
+#define LECTERN_TESTS_JSON_CASES_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct json_case {
+	const char *name;
+	const char *text;
+	size_t n;
+	enum err want;
+};
+
+#define Y(name, text) { "y_" name, text, sizeof(text) - 1, ERR_OK }
+#define N(name, text) { "n_" name, text, sizeof(text) - 1, ERR_BAD_JSON }
+#define I(name, text, want) { "i_" name, text, sizeof(text) - 1, want }
+
+static const struct json_case json_cases[] = {
+	/* any value at the top */
+	Y("null", "null"),
+	Y("true", "true"),
+	Y("false", "false"),
+	Y("integer", "5"),
+	Y("string", "\"x\""),
+	Y("empty_string", "\"\""),
+	Y("array", "[]"),
+	Y("object", "{}"),
+	Y("space_around", " \t\r\n{ \"a\" :\t1 } \r\n"),
+	Y("space_around_number", " 7 "),
+	N("empty", ""),
+	N("only_spaces", "  \n\t "),
+	N("form_feed", "\f1"),
+	N("vertical_tab", "[\v1]"),
+	N("no_break_space", "[\xc2\xa0" "1]"),
+	N("two_objects", "{}{}"),
+	N("two_values", "1 2"),
+	N("two_lines", "{\"a\":1}\n{\"a\":2}"),
+	N("garbage_after_object", "{\"a\":1}x"),
+	N("garbage_after_array", "[1]]"),
+	N("garbage_after_string", "\"a\"b"),
+	N("comma_after", "[1],"),
+	N("comma_alone", ","),
+	N("colon_alone", ":"),
+	N("nul_alone", "\0"),
+	N("nul_after", "[1]\0"),
+	N("nul_inside", "[1,\0 2]"),
+	N("utf8_bom", "\xef\xbb\xbf{}"),
+	N("half_bom", "\xef\xbb{}"),
+	N("utf16le", "\xff\xfe{\0}\0"),
+	N("utf16be", "\xfe\xff\0{\0}"),
+	N("comment", "{} // no"),
+	N("comment_inside", "[1 /* no */]"),
+	N("hash_comment", "# no\n1"),
+
+	/* words */
+	N("nul", "nul"),
+	N("nulll", "nulll"),
+	N("True", "True"),
+	N("tru", "tru"),
+	N("truex", "[truex]"),
+	N("undefined", "undefined"),
+	N("NaN", "[NaN]"),
+	N("Infinity", "[Infinity]"),
+	N("minus_Infinity", "[-Infinity]"),
+	N("bare_word", "{\"a\":b}"),
+
+	/* arrays */
+	Y("nested", "[[[1],[]],{}]"),
+	Y("mixed", "[null,true,false,1,-1.5e3,\"\",[],{}]"),
+	N("array_trailing_comma", "[1,]"),
+	N("array_double_comma", "[1,,2]"),
+	N("array_leading_comma", "[,1]"),
+	N("array_only_comma", "[,]"),
+	N("array_no_comma", "[1 2]"),
+	N("array_unclosed", "[1"),
+	N("array_unclosed_comma", "[1,"),
+	N("array_open", "["),
+	N("array_close", "]"),
+	N("array_closed_as_object", "[1}"),
+	N("array_colon", "[\"a\":1]"),
+
+	/* objects */
+	Y("empty_key", "{\"\":1}"),
+	Y("same_key_twice", "{\"event\":\"a\",\"event\":\"b\"}"),
+	Y("key_of_escapes", "{\"\\u0065\\t\":1}"),
+	N("object_trailing_comma", "{\"a\":1,}"),
+	N("object_leading_comma", "{,\"a\":1}"),
+	N("object_double_comma", "{\"a\":1,,\"b\":2}"),
+	N("object_no_colon", "{\"a\" 1}"),
+	N("object_double_colon", "{\"a\"::1}"),
+	N("object_no_value", "{\"a\":}"),
+	N("object_key_only", "{\"a\"}"),
+	N("object_comma_for_colon", "{\"a\",1}"),
+	N("object_number_key", "{1:1}"),
+	N("object_bare_key", "{a:1}"),
+	N("object_single_quotes", "{'a':1}"),
+	N("object_null_key", "{null:1}"),
+	N("object_unclosed", "{\"a\":1"),
+	N("object_open", "{"),
+	N("object_closed_as_array", "{\"a\":1]"),
+	N("object_semicolon", "{\"a\":1;\"b\":2}"),
+
+	/* numbers */
+	Y("zero", "0"),
+	Y("minus_zero", "-0"),
+	Y("fraction", "1.5"),
+	Y("exponent", "[1e2,1E2,1e+2,1E-2,0e0]"),
+	Y("fraction_exponent", "1.25e-3"),
+	Y("tiny", "1e-400"),
+	Y("denormal", "5e-324"),
+	Y("greatest_double", "1.7976931348623157e308"),
+	Y("int64_max", "9223372036854775807"),
+	Y("int64_min", "-9223372036854775808"),
+	Y("uint64_max", "18446744073709551615"),
+	Y("beyond_uint64", "18446744073709551616"),
+	Y("below_int64", "-9223372036854775809"),
+	Y("js_2_to_70", "[1180591620717411300000]"),
+	Y("many_fraction_digits", "0.123456789012345678901234567890"),
+	N("leading_zero", "01"),
+	N("leading_zero_minus", "-01"),
+	N("leading_zeros_long", "000000000000000000000000001"),
+	N("leading_plus", "+1"),
+	N("leading_plus_long", "+99999999999999999999"),
+	N("leading_dot", ".5"),
+	N("trailing_dot", "1."),
+	N("dot_exponent", "1.e2"),
+	N("no_exponent", "1e"),
+	N("exponent_sign_only", "1e+"),
+	N("exponent_fraction", "1e2.5"),
+	N("two_dots", "1.2.3"),
+	N("minus_alone", "-"),
+	N("two_minus", "--1"),
+	N("minus_space", "- 1"),
+	N("hex", "0x1F"),
+	N("octal_letter", "[0o7]"),
+	N("digits_letter", "[12a]"),
+	N("digits_underscore", "[1_000]"),
+	N("long_digits_letter", "[99999999999999999999x]"),
+	N("wide_digits", "\xef\xbc\x91"),
+	N("infinite_exponent", "1e400"),
+	N("infinite_minus", "-1e400"),
+	N("infinite_exponent_long", "[1e99999999999999999999]"),
+
+	/* strings */
+	Y("escapes", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""),
+	Y("u_escape", "\"\\u00e9\\u20AC\""),
+	Y("u_pair", "\"\\ud83d\\uDE00\""),
+	Y("u_nul_value", "\"a\\u0000b\""),
+	Y("u_noncharacter", "\"\\ufffe\\uffff\""),
+	Y("u_line_separator", "\"\\u2028\\u202e\\u200b\\ufeff\""),
+	Y("raw_noncharacter", "\"\xef\xbf\xbe\xef\xbf\xbf\""),
+	Y("raw_line_separator", "\"\xe2\x80\xa8\xe2\x80\xae\xe2\x80\x8b\""),
+	Y("raw_four_bytes", "\"\xf0\x9f\x98\x80\""),
+	Y("raw_last_code_point", "\"\xf4\x8f\xbf\xbf\""),
+	Y("raw_delete", "\"\x7f\""),
+	Y("xml", "\"]]>&<&#1;<!--\""),
+	N("unclosed", "\"abc"),
+	N("quote_alone", "\""),
+	N("closed_by_escape", "\"abc\\\""),
+	N("single_quoted", "'abc'"),
+	N("bad_escape", "\"\\x41\""),
+	N("escape_nul_byte", "\"\\\0\""),
+	N("escape_capital_u", "\"\\U0041\""),
+	N("escape_at_end", "\"\\"),
+	N("u_short", "\"\\u12\""),
+	N("u_bad_digit", "\"\\u12G4\""),
+	N("u_space", "\"\\u 123\""),
+	N("u_at_end", "[\"\\u\"]"),
+	N("raw_newline", "\"a\nb\""),
+	N("raw_tab", "\"a\tb\""),
+	N("raw_nul", "\"a\0b\""),
+	N("raw_escape_character", "\"\x1b\""),
+	N("raw_lone_continuation", "\"\x80\""),
+	N("raw_short_sequence", "\"\xe2\x82\""),
+	N("raw_overlong_slash", "\"\xc0\xaf\""),
+	N("raw_overlong_nul", "\"\xc0\x80\""),
+	N("raw_surrogate", "\"\xed\xa0\x80\""),
+	N("raw_beyond_unicode", "\"\xf4\x90\x80\x80\""),
+	N("raw_fe", "\"\xfe\""),
+	N("raw_latin1", "\"caf\xe9\""),
+	N("bad_utf8_outside", "[1]\x80"),
+
+	/* left open by RFC 8259 */
+	I("lone_high_surrogate", "\"\\ud800\"", ERR_OK),
+	I("lone_low_surrogate", "\"\\udc00\"", ERR_OK),
+	I("swapped_pair", "\"\\udc00\\ud800\"", ERR_OK),
+	I("lone_then_pair", "\"\\ud800\\ud83d\\ude00\"", ERR_OK),
+	I("lone_before_letter", "\"\\uD800a\"", ERR_OK),
+	I("lone_and_bad_escape", "\"\\ud800\\x\"", ERR_BAD_JSON),
+	I("lone_and_bad_digit", "\"\\ud800\\u12G4\"", ERR_BAD_JSON),
+	I("lone_cut", "\"\\ud80\"", ERR_BAD_JSON),
+	I("lone_and_open_array", "[\"\\ud800\"", ERR_BAD_JSON),
+	I("lone_outside_string", "[\\ud800]", ERR_BAD_JSON),
+	I("nul_in_key", "{\"a\\u0000\":1}", ERR_BAD_KEY),
+	I("nul_in_inner_key", "[{\"b\":[{\"\\u0000\":1}]}]", ERR_BAD_KEY),
+	I("nul_in_value", "{\"a\":\"\\u0000\",\"b\":[\"\\u0000\"]}", ERR_OK),
+	I("long_integer", "[123456789012345678901234567890]", ERR_OK),
+	I("long_integer_and_garbage", "[99999999999999999999,]", ERR_BAD_JSON),
+	I("long_integer_in_number_error", "[99999999999999999999,01]", ERR_BAD_JSON),
+	I("fraction_after_long_integer", "99999999999999999999.5", ERR_OK),
+};
+
+#undef Y
+#undef N
+#undef I
+
+#endif

@@ -12,7 +12,7 @@ struct buf {
 	char *data;  /* owned; NULL while cap is 0 */
 	size_t len;
 	size_t cap;
-	size_t max;  /* append fails beyond; 0 means BUF_MAX */
+	size_t max;  /* append fails beyond; 0 or more than BUF_MAX means BUF_MAX */
 	bool failed; /* an append hit the cap since the last buf_clear */
 };
 
@@ -31,8 +31,8 @@ enum err buf_byte(struct buf *b, char c);
 enum err buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Room for n more bytes at the returned place, or NULL beyond the cap; the
- * caller writes there and then adds to len itself. */
+/* Room for n more bytes at the returned place, or NULL beyond the cap, which
+ * also sets b->failed; the caller writes there and then adds to len itself. */
 char *buf_room(struct buf *b, size_t n);
 
 /* Drops n bytes from the front (n <= len). */

@@ -24,8 +24,10 @@ void crypt_random(void *out, size_t n);
 bool crypt_equal(struct str a, struct str b);
 
 /* CRC32C (Castagnoli); crc is 0 at the start or the value so far. Uses the
- * SSE4.2 instruction where there is one. Safe in any thread. */
+ * SSE4.2 instruction where there is one; crypt_crc32c_portable never does and
+ * answers the same. Safe in any thread. */
 uint32_t crypt_crc32c(uint32_t crc, const void *p, size_t n);
+uint32_t crypt_crc32c_portable(uint32_t crc, const void *p, size_t n);
 
 /* Appends the encoding of n bytes: lower-case hex; RFC 4648 base32 in lower
  * case without padding; base64url without padding. */
@@ -36,9 +38,10 @@ void crypt_base64url(struct buf *out, const void *p, size_t n);
 enum err crypt_base64url_decode(struct buf *out, struct str text);
 
 /* Reads a secret from a file: one line, trailing newline dropped, at least
- * CRYPT_SECRET_MIN bytes, the file readable by its owner (and group root)
- * only, owned by root or us. On failure NULL and *why (mem_free it) says what
- * is wrong. The caller wipes and frees the secret. */
+ * CRYPT_SECRET_MIN bytes and no placeholder; a regular file owned by root or
+ * us, closed to others and not writable by its group. On failure NULL and *why
+ * (mem_free it) says what is wrong and what to do, never what the file holds.
+ * The caller wipes and frees the secret. */
 #define CRYPT_SECRET_MIN 32
 #define CRYPT_SECRET_MAX 4096
 char *crypt_secret_read(const char *path, char **why);

@@ -12,11 +12,12 @@ struct loop;
 typedef void loop_cb(void *arg);
 
 struct loop *loop_new(void);
-/* Runs until loop_stop, then closes what is left. */
+/* Runs until loop_stop, or until nothing is left that could wake it (signals
+ * and hooks alone do not keep it). */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
-/* Runs pending closes and frees the loop. Everything made from it must have
- * been freed before. */
+/* Runs what was deferred, pool jobs under way and pending closes, then frees
+ * the loop. Timers, hooks and foreign handles must have been freed before. */
 void loop_free(struct loop *l);
 
 /* The uv_loop_t, for the adapters named above. */

@@ -35,7 +35,7 @@ void *map_remove(struct map *m, struct str key);
 struct map_iter {
 	struct str key;
 	void *value;
-	size_t at;
+	size_t at, from;
 };
 bool map_next(const struct map *m, struct map_iter *it);
 

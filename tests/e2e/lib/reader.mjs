@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// reader: an XMPP client as a dashboard would be: @xmpp/client over Prosody's
+// WebSocket, subscribing to nodes and keeping the newest item of each.
+import { client, xml } from '@xmpp/client';
+export { xml };
+import { waitFor } from '../../../tools/instance.mjs';
+
+const PUBSUB = 'http://jabber.org/protocol/pubsub';
+const EVENT = 'http://jabber.org/protocol/pubsub#event';
+
+/** The JSON inside an item's payload. */
+export function payloadOf(item) {
+	return JSON.parse(item.getChild('payload').getChildText('json'));
+}
+
+export class Reader {
+	constructor(instance, user) {
+		const { xmpp } = instance.describe();
+		const [username] = user.jid.split('@');
+		this.client = client({ service: xmpp.websocket, domain: xmpp.domain, username, password: user.password });
+		this.items = new Map();  // "node id" -> payload
+		this.received = [];      // every item in order: {node, id, payload}
+		this.ended = [];         // nodes whose subscription was ended by the service
+		this.went_back = [];     // items whose seq was lower than one seen before
+		this.client.on('error', () => {});
+		this.client.on('stanza', (s) => this.onStanza(s));
+	}
+
+	async start() {
+		this.online = new Promise((r) => this.client.once('online', r));
+		await this.client.start();
+		return this;
+	}
+
+	onStanza(stanza) {
+		const event = stanza.is('message') && stanza.getChild('event', EVENT);
+		if (!event) return;
+		for (const sub of event.getChildren('subscription'))
+			if (sub.attrs.subscription === 'none') this.ended.push(sub.attrs.node);
+		for (const items of event.getChildren('items'))
+			for (const item of items.getChildren('item')) this.onItem(items.attrs.node, item);
+	}
+
+	onItem(node, item) {
+		const key = `${node} ${item.attrs.id}`;
+		const payload = payloadOf(item);
+		const before = this.items.get(key);
+		if (before && before.seq > payload.seq) this.went_back.push({ key, before: before.seq, now: payload.seq });
+		this.items.set(key, payload);
+		this.received.push({ node, id: item.attrs.id, payload });
+	}
+
+	iq(type, to, child, ms = 15_000) {
+		return this.client.iqCaller.request(xml('iq', { type, to }, child), ms);
+	}
+
+	/** The error condition of a refused request, or null when it was granted. */
+	async refusal(promise) {
+		try {
+			await promise;
+			return null;
+		} catch (e) {
+			return e.condition ?? e.message;
+		}
+	}
+
+	presence(to, type) {
+		return this.client.send(xml('presence', type ? { to, type } : { to }));
+	}
+
+	get jid() { return this.client.jid.toString(); }
+
+	subscribe(service, node, jid = this.jid) {
+		return this.iq('set', service, xml('pubsub', { xmlns: PUBSUB }, xml('subscribe', { node, jid })));
+	}
+
+	unsubscribe(service, node, jid = this.jid) {
+		return this.iq('set', service, xml('pubsub', { xmlns: PUBSUB }, xml('unsubscribe', { node, jid })));
+	}
+
+	async discoItems(service, node) {
+		const r = await this.iq('get', service, xml('query', { xmlns: 'http://jabber.org/protocol/disco#items', ...(node ? { node } : {}) }));
+		return r.getChild('query').getChildren('item').map((i) => i.attrs);
+	}
+
+	async retrieve(service, node) {
+		const r = await this.iq('get', service, xml('pubsub', { xmlns: PUBSUB }, xml('items', { node })));
+		const items = r.getChild('pubsub').getChild('items').getChildren('item');
+		return Object.fromEntries(items.map((i) => [i.attrs.id, payloadOf(i)]));
+	}
+
+	item(node, id) { return this.items.get(`${node} ${id}`); }
+
+	async until(node, id, test, ms) {
+		await waitFor(() => { const p = this.item(node, id); return p && test(p); }, `item ${id} of ${node}`, ms);
+		return this.item(node, id);
+	}
+
+	stop() { return this.client.stop().catch(() => {}); }
+}

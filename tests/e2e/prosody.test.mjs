@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// prosody: the XMPP server killed and restarted under load. The subscriber ends
+// with the journal's final states, and no version ever goes back.
+import { Reader } from './lib/reader.mjs';
+import { ok, same, replayedStates, waitFor, withInstance } from './lib/rig.mjs';
+import { Student } from '../../tools/class.mjs';
+
+const KILLS = 5;
+const STUDENTS = 10;
+
+/** A dashboard that subscribes again whenever its stream is new. */
+async function dashboard(instance, nodes) {
+	const reader = new Reader(instance, instance.users.teacher);
+	reader.client.on('online', async () => {
+		for (const [service, node] of nodes) {
+			await reader.presence(service).catch(() => {});
+			await waitFor(async () => (await reader.refusal(reader.subscribe(service, node))) === null, `subscription to ${node}`).catch(() => {});
+		}
+		reader.subscribed = true;
+	});
+	reader.client.on('disconnect', () => { reader.subscribed = false; });
+	await reader.start();
+	await waitFor(() => reader.subscribed, 'the first subscriptions');
+	return reader;
+}
+
+await withInstance('prosody', { students: STUDENTS }, async (instance) => {
+	const { activity, writing } = instance.components;
+	const counts = `class/${instance.class}/activity.event_count`;
+	const tasks = `class/${instance.class}/writing.time_on_task`;
+	const teacher = await dashboard(instance, [[activity, counts], [writing, tasks]]);
+	const students = instance.students.map((s) => new Student(instance.events, s.user_id).connect());
+	const typing = setInterval(() => students.forEach((s) => s.type()), 40);
+
+	for (let i = 0; i < KILLS; i++) {
+		await new Promise((r) => setTimeout(r, 300 + Math.random() * 700));
+		await instance.prosody.stop('SIGKILL');
+		ok((await instance.status()).xmpp !== null, `Prosody is gone (${i + 1}), the daemon answers`);
+		await instance.startProsody();
+		await waitFor(() => teacher.subscribed, 'the dashboard to be back', 90_000);
+	}
+	clearInterval(typing);
+	await waitFor(() => students.every((s) => s.acked === s.seq), 'all acks', 60_000);
+
+	const final = replayedStates(instance);
+	for (const [i, s] of students.entries()) {
+		const { pseudonym, id } = instance.students[i];
+		const count = await teacher.until(counts, pseudonym, (p) => p.state.count === s.seq, 60_000).catch(() => teacher.item(counts, pseudonym));
+		const want = final[`Internal,activity.event_count,STUDENT:${id}`];
+		const task = final[`Internal,writing_observer.writing_analysis.time_on_task,EventField.doc_id:${s.doc},STUDENT:${id}`];
+		await teacher.until(tasks, `${pseudonym}/${s.doc}`, (p) => p.seq === task.seq, 60_000).catch(() => {});
+		const got = teacher.item(tasks, `${pseudonym}/${s.doc}`);
+		ok(count?.seq === want.seq && count.state.count === want.value.count && got?.seq === task.seq &&
+			JSON.stringify(got.state) === JSON.stringify(task.value), `student ${i + 1}: the subscriber has the journal's final states`);
+	}
+	same(teacher.went_back, [], 'no version went back');
+	students.forEach((s) => s.stop());
+	await teacher.stop();
+});

@@ -75,4 +75,8 @@ struct component {
 
 extern const struct component *const component_table[]; /* ends with NULL */
 
+#define COMPONENT_REDUCERS_MAX 256
+/* The reducers of all components one after the other; ends with NULL. */
+const struct reducer *const *component_reducers(void);
+
 #endif

@@ -85,10 +85,12 @@ enum err engine_load(void *engine, uint8_t kind, struct str key, struct str valu
 /* After the last engine_load: the position the entries include. */
 void engine_loaded(struct engine *e, uint64_t position);
 
+typedef void engine_state_cb(void *arg, const struct state *s, struct str json);
 /* Calls cb for each dirty state with its JSON and clears the flag; for the
  * write-behind to a KVS. */
-typedef void engine_dirty_cb(void *arg, const struct state *s, struct str json);
-void engine_flush_dirty(struct engine *e, engine_dirty_cb *cb, void *arg);
+void engine_flush_dirty(struct engine *e, engine_state_cb *cb, void *arg);
+/* Calls cb for every state, sorted by key. */
+void engine_each(struct engine *e, engine_state_cb *cb, void *arg);
 
 /* SHA-256 in hex over everything engine_save gives except live sessions: equal
  * digests mean equal states, byte for byte. */

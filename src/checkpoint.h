@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* checkpoint: when the states are written to the snapshot file, and how a
+ * start reads them back. A forked child writes, so that the loop goes on. */
+#ifndef LECTERN_CHECKPOINT_H
+#define LECTERN_CHECKPOINT_H
+
+#include "base/conf.h"
+#include "base/loop.h"
+#include "flow/engine.h"
+
+struct checkpoint;
+
+/* engine is borrowed. A child is started by checkpoint_due when
+ * conf->snapshot_records records came since the last one. */
+struct checkpoint *checkpoint_new(struct loop *l, struct engine *e, const struct conf *c);
+void checkpoint_due(struct checkpoint *k);
+/* Writes one now, in this process, after ending a child at work; for the stop. */
+void checkpoint_now(struct checkpoint *k);
+void checkpoint_status(const struct checkpoint *k, struct jsonw *w);
+void checkpoint_free(struct checkpoint *k); /* NULL is allowed */
+
+/* Loads the snapshot of conf->state_dir into a new engine. ERR_OK, or
+ * ERR_NOT_FOUND, or ERR_DAMAGED with *why: the engine is then unusable and the
+ * caller starts with a fresh one and replays everything. */
+enum err checkpoint_load(const struct conf *c, struct engine *e, char **why);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* daemon: see daemon.h. The order of start is the order of the road, backwards:
+ * who receives stands before who sends. */
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/crypt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "daemon_priv.h"
+
+#define DAEMON_JOURNAL_PENDING ((size_t)32 << 20) /* bytes waiting for the disk */
+#define DAEMON_FLUSH_MS 1000      /* write-behind of states to the KVS */
+
+/* ---- the road: commits ---- */
+
+static void
+daemon_record_cb(void *arg, const struct record *r)
+{
+	struct daemon *d = arg;
+
+	engine_record(d->engine, r);
+	ingest_record(d->ingest, r);
+}
+
+static void
+daemon_commit_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	ingest_commit(d->ingest);
+	hub_spread(d->hub);
+	checkpoint_due(d->checkpoint);
+}
+
+static void
+daemon_stall_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	ingest_stall(d->ingest);
+}
+
+static void
+daemon_resume_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	ingest_resume(d->ingest);
+}
+
+static void
+daemon_put_cb(void *arg, const struct state *s, struct str json)
+{
+	kvs_put(arg, str_of(s->key), json, s->position);
+}
+
+static void
+daemon_flushed_cb(void *arg, enum err e)
+{
+	(void)arg;
+	if (e != ERR_OK)
+		log_warning("kvs: flush failed: %s", err_text(e));
+}
+
+static void
+daemon_flush_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	engine_flush_dirty(d->engine, daemon_put_cb, d->states);
+	kvs_flush(d->states, daemon_flushed_cb, d);
+}
+
+/* ---- start ---- */
+
+static bool
+daemon_state_dir(struct daemon *d, char **why)
+{
+	const char *dir = d->conf->state_dir;
+	struct stat st;
+
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		*why = mem_printf("state_dir %s: %s; create it and give it to the user of lecternd",
+		    dir, strerror(errno));
+		return false;
+	}
+	if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) {
+		*why = mem_printf("state_dir %s: not a folder", dir);
+		return false;
+	}
+	if ((st.st_mode & 022) != 0) {
+		*why = mem_printf("state_dir %s: others may write to it; chmod 0700 %s", dir, dir);
+		return false;
+	}
+	if (access(dir, R_OK | W_OK | X_OK) != 0) {
+		*why = mem_printf("state_dir %s: %s; give it to the user of lecternd",
+		    dir, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+static bool
+daemon_key(struct daemon *d, char **why)
+{
+	d->key = crypt_secret_read(d->conf->key_file, why);
+	return d->key != NULL;
+}
+
+static bool
+daemon_engine_new(struct daemon *d, char **why)
+{
+	struct engine_options o = { .reducers = component_reducers(), .pseudonym_key = str_of(d->key) };
+
+	d->engine = engine_new(&o, why);
+	return d->engine != NULL;
+}
+
+/* Snapshot, or nothing, into the engine. A snapshot that does not fit is left
+ * aside: the journal has everything. */
+static bool
+daemon_engine(struct daemon *d, char **why)
+{
+	enum err e;
+
+	if (!daemon_engine_new(d, why))
+		return false;
+	e = checkpoint_load(d->conf, d->engine, why);
+	if (e == ERR_OK || e == ERR_NOT_FOUND) {
+		mem_free(*why);
+		*why = NULL;
+		return true;
+	}
+	log_warning("snapshot ignored, replaying the whole journal: %s", *why ? *why : err_text(e));
+	mem_free(*why);
+	*why = NULL;
+	engine_free(d->engine);
+	return daemon_engine_new(d, why);
+}
+
+static bool
+daemon_journal(struct daemon *d, char **why)
+{
+	char *dir = mem_printf("%s/journal", d->conf->state_dir);
+	struct journal_options o = {
+		.dir = dir,
+		.organisation = d->conf->organisation,
+		.segment_size = (uint64_t)d->conf->segment_size,
+		.max_pending = DAEMON_JOURNAL_PENDING,
+	};
+	struct journal_reader replay = { .record = engine_record, .arg = d->engine };
+	struct journal_listener listener = {
+		.on_record = daemon_record_cb,
+		.on_commit = daemon_commit_cb,
+		.on_stall = daemon_stall_cb,
+		.on_resume = daemon_resume_cb,
+		.arg = d,
+	};
+
+	d->journal = journal_open(d->loop, &o, engine_position(d->engine), &replay,
+	    &d->recovered, why);
+	mem_free(dir);
+	if (d->journal == NULL)
+		return false;
+	journal_listen(d->journal, &listener);
+	engine_forget_sessions(d->engine);
+	d->checkpoint = checkpoint_new(d->loop, d->engine, d->conf);
+	return true;
+}
+
+static bool
+daemon_hub(struct daemon *d, char **why)
+{
+	struct kvs_options states = { .loop = d->loop };
+	struct kvs_options book = { .loop = d->loop };
+	char *file = mem_printf("%s/subscriptions", d->conf->state_dir);
+
+	book.file = file;
+	d->roster = daemon_roster_load(d->conf, d->key, why);
+	if (d->roster != NULL)
+		d->states = kvs_open(d->conf->kvs_backend, &states, why);
+	if (d->states != NULL)
+		d->book = kvs_open("memory", &book, why);
+	mem_free(file);
+	if (d->book == NULL)
+		return false;
+	d->hub = hub_new(d->loop, d->engine, d->roster);
+	d->flush = loop_timer_new(d->loop, daemon_flush_cb, d);
+	loop_timer_every(d->flush, DAEMON_FLUSH_MS);
+	return true;
+}
+
+static bool
+daemon_ingest(struct daemon *d, char **why)
+{
+	struct ingest_options o = {
+		.loop = d->loop,
+		.engine = d->engine,
+		.journal = d->journal,
+		.conf = d->conf,
+	};
+
+	d->rules = ident_rules_new(d->conf, why);
+	if (d->rules == NULL)
+		return false;
+	o.rules = d->rules;
+	d->ingest = ingest_new(&o);
+	return true;
+}
+
+static bool
+daemon_web(struct daemon *d, char **why)
+{
+	d->web = web_new(d->loop, d->conf, d->ingest, why);
+	return d->web != NULL;
+}
+
+static bool
+daemon_control(struct daemon *d, char **why)
+{
+	d->control = control_new(d->loop, d->conf->control, d, why);
+	return d->control != NULL;
+}
+
+static void
+daemon_free(struct daemon *d)
+{
+	control_free(d->control);
+	web_free(d->web);
+	xmpp_free(d->xmpp);
+	loop_timer_free(d->flush);
+	loop_timer_free(d->stop);
+	ingest_free(d->ingest);
+	hub_free(d->hub);
+	kvs_close(d->book);
+	kvs_close(d->states);
+	checkpoint_free(d->checkpoint);
+	if (d->journal != NULL)
+		journal_close(d->journal);
+	engine_free(d->engine);
+	ident_rules_free(d->rules);
+	roster_free(d->roster);
+	loop_free(d->loop);
+	if (d->key != NULL)
+		mem_wipe(d->key, strlen(d->key));
+	mem_free(d->key);
+	mem_free(d->reload_error);
+	conf_free(d->conf);
+}
+
+/* ---- run ---- */
+
+static void
+daemon_sigusr2_cb(void *arg)
+{
+	(void)arg;
+	log_toggle_debug();
+}
+
+static void
+daemon_signals(struct daemon *d)
+{
+	loop_signal(d->loop, SIGHUP, daemon_sighup_cb, d);
+	loop_signal(d->loop, SIGUSR2, daemon_sigusr2_cb, d);
+	loop_signal(d->loop, SIGTERM, daemon_stop_cb, d);
+	loop_signal(d->loop, SIGINT, daemon_stop_cb, d);
+	d->stop = loop_timer_new(d->loop, daemon_stop_step_cb, d);
+}
+
+/* In this order: what a step needs was made by the ones before. */
+static const struct daemon_step {
+	int status; /* exit status when it fails */
+	bool (*start)(struct daemon *d, char **why);
+} daemon_steps[] = {
+	{ EX_CANTCREAT, daemon_state_dir },
+	{ EX_CONFIG, daemon_key },
+	{ EX_SOFTWARE, daemon_engine },
+	{ EX_IOERR, daemon_journal },
+	{ EX_CONFIG, daemon_hub },
+	{ EX_CONFIG, daemon_ingest },
+	{ EX_CONFIG, daemon_xmpp },
+	{ EX_UNAVAILABLE, daemon_control },
+	{ EX_UNAVAILABLE, daemon_web },
+};
+
+static int
+daemon_start(struct daemon *d)
+{
+	char *why = NULL;
+
+	for (size_t i = 0; i < sizeof daemon_steps / sizeof *daemon_steps; i++) {
+		if (!daemon_steps[i].start(d, &why)) {
+			log_error("cannot start: %s", why ? why : "unknown reason");
+			mem_free(why);
+			return daemon_steps[i].status;
+		}
+	}
+	return EX_OK;
+}
+
+int
+daemon_run(struct conf *conf)
+{
+	struct daemon d = { .conf = conf };
+	enum log_level level = LOG_NOTICE;
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write(2), not a death */
+	if (log_level_by_name(conf->log_level, &level))
+		log_set_level(level);
+	d.loop = loop_new();
+	d.started_ms = loop_now_ms(d.loop);
+	status = daemon_start(&d);
+	if (status == EX_OK) {
+		daemon_signals(&d);
+		log_notice("ready address=%s port=%ld records=%llu states=%llu", conf->address,
+		    conf->port, (unsigned long long)engine_position(d.engine),
+		    (unsigned long long)metric_value[METRIC_STATES]);
+		sd_notify(0, "READY=1");
+		loop_run(d.loop);
+		log_notice("stopped");
+	}
+	daemon_free(&d);
+	return status;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* daemon: puts the rooms together: order of start and stop, reload. */
+#ifndef LECTERN_DAEMON_H
+#define LECTERN_DAEMON_H
+
+#include "base/conf.h"
+#include "base/jsonw.h"
+
+/* Runs lecternd with this configuration (which it takes over) until it is told
+ * to stop. An exit status: 0, or one of sysexits.h after having said why. */
+int daemon_run(struct conf *conf);
+
+struct daemon;
+
+/* What the control socket may ask. */
+void daemon_status(struct daemon *d, struct jsonw *w);
+/* Reads configuration and roster anew; on failure the old ones stay. Answers
+ * false with *why (mem_free it). */
+bool daemon_reload(struct daemon *d, char **why);
+/* {"position":n,"digest":"..."} of the states as they are now. */
+void daemon_digest(struct daemon *d, struct jsonw *w);
+/* One line of JSON for each state: key, seq, value. */
+void daemon_states(struct daemon *d, struct buf *out);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the daemon share: what it owns, and its life's steps. */
+#ifndef LECTERN_DAEMON_PRIV_H
+#define LECTERN_DAEMON_PRIV_H
+
+#include "base/loop.h"
+#include "checkpoint.h"
+#include "control.h"
+#include "daemon.h"
+#include "flow/engine.h"
+#include "flow/hub.h"
+#include "flow/session.h"
+#include "state/journal.h"
+#include "state/kvs.h"
+#include "state/roster.h"
+#include "web/web.h"
+#include "xmpp/service.h"
+
+struct daemon {
+	struct conf *conf;
+	struct loop *loop;
+	char *key; /* organisation key */
+	struct engine *engine;
+	struct journal *journal;
+	struct checkpoint *checkpoint;
+	struct roster *roster;
+	struct hub *hub;
+	struct kvs *states; /* write-behind copy of the states */
+	struct kvs *book;   /* what doors must remember: lasting subscriptions */
+	struct ident_rules *rules;
+	struct ingest *ingest;
+	struct xmpp *xmpp;
+	struct web *web;
+	struct control *control;
+	struct loop_timer *flush;
+	struct loop_timer *stop;
+	uint64_t stop_deadline;
+	bool stopping, drained, xmpp_down;
+	uint64_t started_ms;
+	struct journal_summary recovered;
+	char *reload_error; /* of the last reload, NULL when it went well */
+};
+
+/* daemon_xmpp.c: a step of the start */
+bool daemon_xmpp(struct daemon *d, char **why);
+
+/* daemon_reload.c */
+struct roster *daemon_roster_load(const struct conf *c, const char *key, char **why);
+void daemon_sighup_cb(void *daemon);
+
+/* daemon_stop.c */
+void daemon_stop_cb(void *daemon);      /* SIGTERM, SIGINT */
+void daemon_stop_step_cb(void *daemon); /* the timer d->stop */
+
+#endif

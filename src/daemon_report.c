@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* daemon_report: what the control socket answers. */
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/metric.h"
+#include "daemon_priv.h"
+
+static void
+daemon_report_roster(const struct daemon *d, struct jsonw *w)
+{
+	jsonw_key(w, "roster");
+	jsonw_object(w);
+	jsonw_kz(w, "backend", d->conf->roster_backend);
+	jsonw_kz(w, "file", d->conf->roster_file);
+	jsonw_kuint(w, "version", roster_version(d->roster));
+	jsonw_kuint(w, "classes", roster_classes(d->roster));
+	jsonw_kuint(w, "students", roster_students(d->roster));
+	jsonw_kz(w, "reload_error", d->reload_error);
+	jsonw_object_end(w);
+}
+
+static void
+daemon_report_recovered(const struct daemon *d, struct jsonw *w)
+{
+	jsonw_key(w, "recovered");
+	jsonw_object(w);
+	jsonw_kuint(w, "records", d->recovered.records);
+	jsonw_kuint(w, "damaged", d->recovered.damaged);
+	jsonw_kbool(w, "torn_tail", d->recovered.torn_tail);
+	jsonw_object_end(w);
+}
+
+void
+daemon_status(struct daemon *d, struct jsonw *w)
+{
+	jsonw_object(w);
+	jsonw_kz(w, "version", PACKAGE_VERSION);
+	jsonw_kint(w, "pid", getpid());
+	jsonw_kuint(w, "uptime_s", (loop_now_ms(d->loop) - d->started_ms) / 1000);
+	jsonw_kz(w, "organisation", d->conf->organisation);
+	jsonw_kbool(w, "stopping", d->stopping);
+	jsonw_kuint(w, "position", engine_position(d->engine));
+	jsonw_key(w, "journal");
+	journal_status(d->journal, w);
+	jsonw_key(w, "snapshot");
+	checkpoint_status(d->checkpoint, w);
+	daemon_report_recovered(d, w);
+	daemon_report_roster(d, w);
+	jsonw_key(w, "xmpp");
+	if (d->xmpp != NULL)
+		xmpp_status(d->xmpp, w);
+	else
+		jsonw_null(w);
+	jsonw_key(w, "web");
+	web_status(d->web, w);
+	jsonw_key(w, "metrics");
+	metric_write(w);
+	jsonw_object_end(w);
+}
+
+void
+daemon_digest(struct daemon *d, struct jsonw *w)
+{
+	char digest[65];
+
+	engine_digest(d->engine, digest);
+	jsonw_object(w);
+	jsonw_kuint(w, "position", engine_position(d->engine));
+	jsonw_kz(w, "digest", digest);
+	jsonw_object_end(w);
+}
+
+static void
+daemon_states_cb(void *arg, const struct state *s, struct str json)
+{
+	struct jsonw w = jsonw_to(arg);
+
+	jsonw_object(&w);
+	jsonw_kz(&w, "key", s->key);
+	jsonw_kuint(&w, "seq", s->seq);
+	jsonw_key(&w, "value");
+	jsonw_raw(&w, json);
+	jsonw_object_end(&w);
+	buf_byte(arg, '\n');
+}
+
+void
+daemon_states(struct daemon *d, struct buf *out)
+{
+	engine_each(d->engine, daemon_states_cb, out);
+}

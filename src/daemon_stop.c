@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* daemon_stop: stop reading, commit, acknowledge, close 1012, say good-bye to
+ * the XMPP server, write the snapshot. */
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "daemon_priv.h"
+
+#define DAEMON_STOP_MS 8000 /* longest wait for the disk and for peers */
+#define DAEMON_STOP_STEP_MS 20
+
+void
+daemon_stop_step_cb(void *arg)
+{
+	struct daemon *d = arg;
+	bool gone = d->drained && web_connections(d->web) == 0 &&
+	    (d->xmpp == NULL || d->xmpp_down);
+
+	if (!gone && loop_now_ms(d->loop) < d->stop_deadline)
+		return;
+	if (!d->drained)
+		log_error("stopping although the disk did not take everything; "
+		    "nothing of that was acknowledged");
+	loop_timer_stop(d->stop);
+	checkpoint_now(d->checkpoint);
+	loop_stop(d->loop);
+}
+
+static void
+daemon_xmpp_down_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	d->xmpp_down = true;
+}
+
+static void
+daemon_drained_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	d->drained = true;
+	web_close_all(d->web, 1012, "restarting");
+	if (d->xmpp != NULL)
+		xmpp_stop(d->xmpp, daemon_xmpp_down_cb, d);
+}
+
+void
+daemon_stop_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->stopping) {
+		log_warning("told to stop twice: leaving without draining");
+		loop_stop(d->loop);
+		return;
+	}
+	d->stopping = true;
+	log_notice("stopping: reading no more, committing what was read");
+	sd_notify(0, "STOPPING=1");
+	web_drain(d->web);
+	d->stop_deadline = loop_now_ms(d->loop) + DAEMON_STOP_MS;
+	loop_timer_every(d->stop, DAEMON_STOP_STEP_MS);
+	journal_drain(d->journal, daemon_drained_cb, d);
+}

@@ -24,7 +24,8 @@ enum sec {
 const char *sec_name(enum sec s);
 bool sec_by_name(struct str name, enum sec *out);
 
-#define IDENT_ID_MAX 512 /* bytes of a user id */
+#define IDENT_ID_MAX 512 /* bytes of a user id, and of a safe one */
+#define IDENT_UNVERIFIED "unverified-"
 
 struct ident {
 	char *user_id;
@@ -40,7 +41,8 @@ struct ident_claim {
 	struct json event;     /* object, or .doc == NULL */
 	struct str guest_id;   /* from the guest cookie; may be empty */
 	int64_t now_us;
-	bool source_known;     /* guests are made only once the source is known */
+	bool guest_ok;         /* something waits for an identity, its source is known;
+	                        * nobody is made a guest before that */
 };
 
 struct ident_rules;
@@ -51,15 +53,23 @@ void ident_rules_free(struct ident_rules *r);
 
 /* ERR_OK: *out is filled. ERR_NOT_FOUND: nothing claimed yet.
  * ERR_BAD_IDENTITY, ERR_BAD_TOKEN, ERR_TOKEN_EXPIRED: claimed and wrong.
- * When the method `token` is on, identities of all other methods get the
- * prefix "unverified-" in safe_user_id, so that no claim can ever write into a
- * verified student's state. */
+ * The first method that has anything to say decides; `token` is asked first
+ * wherever it stands in the list. When it is on, identities of all other methods
+ * get the prefix "unverified-" in safe_user_id, so that no claim can ever write
+ * into a verified student's state. */
 enum err ident_find(const struct ident_rules *r, const struct ident_claim *c, struct ident *out);
+
+/* For a session that has its identity: ERR_IDENTITY_CHANGED when c carries a
+ * valid token of another student, else ERR_OK. */
+enum err ident_recheck(const struct ident_rules *r, const struct ident_claim *c,
+    const char *safe_user_id);
 
 /* A student token: "lt1." base64url(JSON {"sub":ID,"exp":seconds}) "."
  * base64url(HMAC-SHA-256 over all before the last dot). sub is the
- * safe_user_id; ids that start with "unverified-" are refused (NULL). The
- * result is mem_alloc'ed. */
+ * safe_user_id, valid until exp, exclusive; ids that are empty, too long, start
+ * with "unverified-" or hold control bytes are refused (NULL). Results are
+ * mem_alloc'ed. */
+#define IDENT_TOKEN_MAX 8192 /* bytes */
 char *ident_token_mint(struct str key, struct str safe_user_id, int64_t expires_s);
 enum err ident_token_check(struct str key, struct str token, int64_t now_s, char **safe_user_id);
 

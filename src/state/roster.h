@@ -43,6 +43,9 @@ struct roster_backend {
 	struct roster *(*load)(const struct roster_options *o, char **why);
 };
 
+/* The table; a row here is all a new backend needs. */
+extern const struct roster_backend roster_csv;
+
 /* NULL with *why (mem_free it; names file and line) when the source cannot be
  * read or is not wholly right: a roster is never half loaded. */
 struct roster *roster_load(const char *backend, const struct roster_options *o, char **why);
@@ -67,14 +70,19 @@ bool roster_may_read(const struct roster_student *s, struct str jid);
 
 /* ---- for backends: building one ---- */
 
+/* The key is borrowed until roster_seal. */
 struct roster *roster_new(struct str pseudonym_key);
 enum roster_role { ROSTER_TEACHER, ROSTER_STUDENT, ROSTER_GUARDIAN };
-/* Adds one row. Repeating a row is harmless; ERR_INVALID with *why (static)
- * when it contradicts an earlier one (a JID that is teacher and student of the
- * same class, an id with two names). A guardian's id is the student's. */
+/* Adds one row; the JID is made canonical. Repeating a row is harmless;
+ * ERR_INVALID with *why (static) when it lacks what its role needs or contradicts
+ * an earlier one: a JID that is teacher and student of the same class, an id
+ * with two names or two own JIDs, two students with the same JID. The roster is
+ * then only good for roster_free. A teacher's id and name mean nothing; a
+ * guardian's id is the student's and the class means nothing. */
 enum err roster_add(struct roster *r, enum roster_role role, struct str class, struct str id,
     struct str jid, struct str name, const char **why);
-/* Sorts and checks (guardians without a student); after it nothing is added. */
+/* Sorts and checks (guardians without a student, *why is static); after it
+ * nothing is added. */
 enum err roster_seal(struct roster *r, const char **why);
 
 /* Canonical bare JID: localpart lower-cased ASCII, domain lower-cased; refuses

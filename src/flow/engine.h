@@ -17,7 +17,6 @@ struct student {
 	char *id; /* safe_user_id */
 	char pseudonym[PSEUDONYM_LEN + 1];
 	struct state *states; /* linked by state.of_student */
-	void *watch;          /* the hub's, NULL when nobody watches */
 };
 
 struct state {
@@ -25,7 +24,8 @@ struct state {
 	struct student *student;
 	struct state *of_student; /* next of the same student */
 	char *key;                /* canonical KVS key */
-	char *scope;              /* escaped scope values joined by ",", "" for none */
+	char *scope;              /* scope values as key_escape writes them, in the order
+	                           * of reducer->scope, joined by ","; "" for none */
 	uint64_t seq;             /* counts changes: 1 after the first */
 	uint64_t position;        /* journal record that changed it last */
 	int64_t time_us;          /* server time of that event */
@@ -34,6 +34,8 @@ struct state {
 	bool changed;             /* is in the list of engine_changed */
 	bool dirty;               /* changed since the last write-behind */
 	void *data;               /* the reducer's struct */
+	void *watch;              /* the hub's: which nodes with subscribers have this
+	                           * state as an item. NULL until the hub first saw it */
 };
 
 struct engine_options {

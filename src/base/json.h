@@ -93,11 +93,23 @@ bool json_next(struct json_iter *it);
 /* Number of members or elements, 0 for scalars; exact below 2^24. */
 size_t json_size(struct json v);
 
-/* In a text that json_parse accepted and whose top is an object: finds the raw
- * bytes of a top-level member without parsing again. *member spans from the
- * key's opening quote to the end of the value, *value the value alone. For
- * cutting a member out of a text byte for byte. Keys are compared unescaped.
- * false when there is no such member. */
+/* Visits the raw bytes of the members of an object, in a text that json_parse
+ * accepted, without parsing again; the order is that of json_each:
+ *     struct json_raw it = json_raw_each(text);
+ *     while (json_raw_next(&it)) use(it.member, it.value);
+ * A text that is no object has nothing to visit. For cutting members out of a
+ * text, or into another, byte for byte. */
+struct json_raw {
+	struct str key;    /* between its quotes, escapes as they stand */
+	struct str member; /* from the key's opening quote to the end of the value */
+	struct str value;
+	struct str rest;
+};
+struct json_raw json_raw_each(struct str text);
+bool json_raw_next(struct json_raw *it);
+
+/* Finds the raw bytes of one member. Keys are compared unescaped. false when
+ * there is no such member. */
 bool json_member_raw(struct str text, const char *key, struct str *member,
     struct str *value);
 

@@ -184,23 +184,39 @@ raw_reads_as(struct str escaped, struct str key)
 	return key.n == 0;
 }
 
+struct json_raw
+json_raw_each(struct str text)
+{
+	return (struct json_raw){ .rest = text };
+}
+
+bool
+json_raw_next(struct json_raw *it)
+{
+	struct raw r = { it->rest.p, it->rest.p + it->rest.n };
+	char before = it->member.p == NULL ? '{' : ',';
+
+	if (!raw_byte(&r, before) || !raw_string(&r, &it->key) || !raw_byte(&r, ':') ||
+	    !raw_value(&r, &it->value))
+		return false;
+	it->member.p = it->key.p - 1;
+	it->member.n = (size_t)(r.p - it->member.p);
+	it->rest = (struct str){ r.p, (size_t)(r.end - r.p) };
+	return true;
+}
+
 bool
 json_member_raw(struct str text, const char *key, struct str *member, struct str *value)
 {
-	struct raw r = { text.p, text.p + text.n };
-	struct str name, v, wanted = str_of(key);
+	struct json_raw it = json_raw_each(text);
+	struct str wanted = str_of(key);
 
-	if (!raw_byte(&r, '{'))
-		return false;
-	do {
-		if (!raw_string(&r, &name) || !raw_byte(&r, ':') || !raw_value(&r, &v))
-			return false;
-		if (raw_reads_as(name, wanted)) {
-			member->p = name.p - 1;
-			member->n = (size_t)(r.p - member->p);
-			*value = v;
+	while (json_raw_next(&it)) {
+		if (raw_reads_as(it.key, wanted)) {
+			*member = it.member;
+			*value = it.value;
 			return true;
 		}
-	} while (raw_byte(&r, ','));
+	}
 	return false;
 }

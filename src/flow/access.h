@@ -6,12 +6,17 @@
 #include "flow/node.h"
 #include "state/roster.h"
 
+/* The class, or the student, whose node it is; NULL when the roster has none. */
+const struct roster_class *access_class(const struct roster *r, const struct node *n);
+const struct roster_student *access_student(const struct roster *r, const struct node *n);
+
 /* reader is a canonical bare JID. A node whose class or student is not in the
  * roster may be read by nobody. */
 bool access_may_read(const struct roster *r, struct str reader, const struct node *n);
 
-/* Every node the reader may read, for these reducers (NULL-terminated), in
- * sorted order, class nodes first. */
+/* Every node the reader may read, for these reducers (NULL-terminated, internal
+ * ones are passed over): classes by name, each with its reducers in the order
+ * of the table and then _roster; after them students by pseudonym. */
 typedef void access_node_cb(void *arg, const struct node *n);
 void access_nodes(const struct roster *r, struct str reader,
     const struct reducer *const *reducers, access_node_cb *cb, void *arg);

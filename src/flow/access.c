@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* access: what the roster says about nodes. Keeps nothing: each question is
+ * answered from the roster it is given. */
+#include "flow/access.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+/* A CLASS that is a hash fits only names too long to be written out; those are
+ * so rare that they are compared one by one. */
+static const struct roster_class *
+access_class_hashed(const struct roster *r, const char *part)
+{
+	char each[NODE_CLASS_MAX + 1];
+
+	for (size_t i = 0; i < roster_classes(r); i++) {
+		const struct roster_class *c = roster_class_at(r, i);
+		struct str name = str_of(c->name);
+
+		if (3 * name.n <= NODE_CLASS_MAX)
+			continue;
+		node_class_write(name, each);
+		if (strcmp(each, part) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+const struct roster_class *
+access_class(const struct roster *r, const struct node *n)
+{
+	char name[NODE_CLASS_MAX + 1];
+
+	if (n->kind == NODE_STUDENT)
+		return NULL;
+	if (node_class_read(n->owner, name))
+		return roster_class(r, str_of(name));
+	return access_class_hashed(r, n->owner);
+}
+
+const struct roster_student *
+access_student(const struct roster *r, const struct node *n)
+{
+	return n->kind == NODE_STUDENT ? roster_by_pseudonym(r, str_of(n->owner)) : NULL;
+}
+
+bool
+access_may_read(const struct roster *r, struct str reader, const struct node *n)
+{
+	const struct roster_student *s = access_student(r, n);
+	const struct roster_class *c = access_class(r, n);
+
+	return (s != NULL && roster_may_read(s, reader)) ||
+	    (c != NULL && roster_teaches(c, reader));
+}
+
+/* One listing under way. */
+struct access_list {
+	const struct reducer *const *reducers;
+	access_node_cb *cb;
+	void *arg;
+	struct node node;
+};
+
+/* The owner's node of each reducer, less those whose name would be too long. */
+static void
+access_list_reducers(struct access_list *l)
+{
+	char name[NODE_MAX + 1];
+
+	for (const struct reducer *const *r = l->reducers; *r != NULL; r++) {
+		if ((*r)->internal || strlen((*r)->id) > NODE_MAX)
+			continue;
+		memcpy(l->node.reducer, (*r)->id, strlen((*r)->id) + 1);
+		if (node_write(&l->node, name) == ERR_OK)
+			l->cb(l->arg, &l->node);
+	}
+}
+
+static void
+access_list_class(struct access_list *l, const struct roster_class *c)
+{
+	l->node.kind = NODE_CLASS;
+	node_class_write(str_of(c->name), l->node.owner);
+	access_list_reducers(l);
+	l->node.kind = NODE_ROSTER;
+	l->node.reducer[0] = '\0';
+	l->cb(l->arg, &l->node);
+}
+
+static int
+access_by_pseudonym(const void *a, const void *b)
+{
+	return strcmp((*(const struct roster_student *const *)a)->pseudonym,
+	    (*(const struct roster_student *const *)b)->pseudonym);
+}
+
+/* The students the reader may read, in the order of what is seen outside: that
+ * of their ids would tell something about the ids. */
+static const struct roster_student **
+access_readable(const struct roster *r, struct str reader, size_t *n)
+{
+	const struct roster_student **v = mem_alloc((roster_students(r) + 1) * sizeof *v);
+
+	*n = 0;
+	for (size_t i = 0; i < roster_students(r); i++)
+		if (roster_may_read(roster_student_at(r, i), reader))
+			v[(*n)++] = roster_student_at(r, i);
+	qsort(v, *n, sizeof *v, access_by_pseudonym);
+	return v;
+}
+
+void
+access_nodes(const struct roster *r, struct str reader,
+    const struct reducer *const *reducers, access_node_cb *cb, void *arg)
+{
+	struct access_list l = { .reducers = reducers, .cb = cb, .arg = arg };
+	const struct roster_student **students;
+	size_t n;
+
+	for (size_t i = 0; i < roster_classes(r); i++)
+		if (roster_teaches(roster_class_at(r, i), reader))
+			access_list_class(&l, roster_class_at(r, i));
+	l.node.kind = NODE_STUDENT;
+	students = access_readable(r, reader, &n);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(l.node.owner, students[i]->pseudonym, PSEUDONYM_LEN + 1);
+		access_list_reducers(&l);
+	}
+	mem_free(students);
+}

@@ -42,8 +42,8 @@ export function save(text, at, doc, rev, ms) {
 
 /** One student's browser: types, keeps what is not acknowledged, reconnects. */
 export class Student {
-	constructor(url, userId, { doc = `doc-${userId}`, fields = {} } = {}) {
-		Object.assign(this, { url, userId, doc, fields });
+	constructor(url, userId, { doc = `doc-${userId}`, fields = {}, options = {} } = {}) {
+		Object.assign(this, { url, userId, doc, fields, options });
 		this.stream = randomUUID();
 		this.seq = 0;        // of the newest event
 		this.acked = 0;      // highest acknowledged
@@ -54,7 +54,7 @@ export class Student {
 	}
 
 	connect() {
-		const socket = this.socket = new WebSocket(this.url);
+		const socket = this.socket = new WebSocket(this.url, this.options);
 		let resumed = false; // the server told us where it stands
 		socket.on('open', () => {
 			const fields = { source: SOURCE, version: '1.0.0.2', user_id: this.userId, stream: this.stream, ...this.fields };

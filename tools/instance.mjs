@@ -8,6 +8,7 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import * as tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -117,8 +118,8 @@ function reachable(dir) {
 	return true;
 }
 
-const answersHttp = (port) => new Promise((r) => {
-	const s = net.connect(port, HOST, () => s.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'));
+const answersHttp = (port, secure) => new Promise((r) => {
+	const s = (secure ? tls : net).connect({ port, host: HOST, rejectUnauthorized: false }, () => s.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'));
 	s.on('data', () => { s.destroy(); r(true); });
 	s.on('error', () => r(false));
 	s.on('close', () => r(false));
@@ -126,7 +127,8 @@ const answersHttp = (port) => new Promise((r) => {
 
 export class Instance {
 	/** Options: dir, build (folder with lecternd), students, config (extra lines), listen (lines
-	 *  for the listen section), identity (lines), wrapper (command put before lecternd),
+	 *  for the listen section), identity (its lines, made by a function of the instance), tls, wrapperOf
+	 *  (the command put before lecternd, made by a function of the folder),
 	 *  server ('prosody', or 'none': states are kept and nothing is published). */
 	constructor(o) {
 		this.o = o;
@@ -145,6 +147,8 @@ export class Instance {
 	get components() {
 		return { activity: `activity.lectern.${this.domain}`, writing: `writing.lectern.${this.domain}` };
 	}
+	get wss() { return `wss://localhost:${this.ports.web}/wsapi/in/`; }
+	get tlsOptions() { return { ca: fs.readFileSync(this.at('ca.pem')) }; }
 	get events() { return `ws://${HOST}:${this.ports.web}/wsapi/in/`; }
 
 	async prepare() {
@@ -275,10 +279,11 @@ listen {
   address = "${HOST}"
   port = ${this.ports.web}
   allow_no_origin = true
+${this.o.tls ? `  tls_certificate = "${this.at('server.crt')}"\n  tls_key = "${this.at('server.key')}"` : ''}
 ${this.o.listen ?? `  origins = { "http://${HOST}:${this.ports.web}", "https://good.example" }`}
 }
 identity {
-${this.o.identity ?? '  methods = { "testcase_auth" }'}
+${this.o.identity?.(this) ?? '  methods = { "testcase_auth" }'}
 }
 roster { file = "${this.at('roster.csv')}" }
 ${this.published ? `xmpp {
@@ -294,10 +299,10 @@ ${this.o.config ?? ''}
 	bin(name) { return path.join(this.build, name); }
 
 	async startLecternd() {
-		const wrapper = this.o.wrapper ?? [];
+		const wrapper = this.o.wrapperOf?.(this.dir) ?? [];
 		const [command, ...args] = [...wrapper, this.bin('lecternd'), '-c', this.at('lectern.conf')];
 		this.lecternd.start(command, args, { env: { ...process.env, ...(this.o.env ?? {}) } });
-		await this.lecternd.ready(() => answersHttp(this.ports.web));
+		await this.lecternd.ready(() => answersHttp(this.ports.web, this.o.tls));
 	}
 
 	/** lecternctl with this configuration; answers its standard output. */

@@ -1,28 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* ctl/journal: verify, dump and replay of a journal, also without a daemon. */
+/* ctl/journal: verify and dump of a journal, also without a daemon. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "base/crypt.h"
 #include "base/json.h"
 #include "base/jsonw.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ctl/ctl.h"
-#include "flow/engine.h"
+#include "ctl/journal.h"
 #include "flow/record.h"
-#include "state/journal.h"
-
-/* Where the journal is and how to read it. */
-struct ctl_journal {
-	struct conf *conf;        /* NULL with --dir */
-	char *dir;
-	const char *organisation; /* NULL: any */
-	struct buf line;
-	bool write_failed;
-};
 
 static void
 journal_damage_print_cb(void *arg, const struct journal_damage *d)
@@ -35,9 +23,8 @@ journal_damage_print_cb(void *arg, const struct journal_damage *d)
 	fputs(")\n", stderr);
 }
 
-/* Reads the whole journal; EX_OK, EX_DATAERR when damaged, or another. */
-static int
-journal_run(struct ctl_journal *j, record_cb *cb, void *arg, struct journal_summary *sum)
+int
+ctl_journal_run(struct ctl_journal *j, record_cb *cb, void *arg, struct journal_summary *sum)
 {
 	struct journal_reader r = { .record = cb, .damage = journal_damage_print_cb, .arg = arg };
 	char *why = NULL;
@@ -55,7 +42,7 @@ static int
 journal_verify(struct ctl_journal *j, int argc, char **argv)
 {
 	struct journal_summary s = { 0 };
-	int status = journal_run(j, NULL, NULL, &s);
+	int status = ctl_journal_run(j, NULL, NULL, &s);
 
 	(void)argc;
 	(void)argv;
@@ -165,7 +152,7 @@ static int
 journal_dump(struct ctl_journal *j, int argc, char **argv)
 {
 	struct journal_summary s = { 0 };
-	int status = journal_run(j, dump_record_cb, j, &s);
+	int status = ctl_journal_run(j, dump_record_cb, j, &s);
 
 	(void)argc;
 	(void)argv;
@@ -173,117 +160,6 @@ journal_dump(struct ctl_journal *j, int argc, char **argv)
 		fputs("lecternctl: cannot write the dump\n", stderr);
 		return EX_IOERR;
 	}
-	return status;
-}
-
-/* ---- replay ---- */
-
-/* Folds records up to a position. */
-struct ctl_replay {
-	struct engine *engine;
-	uint64_t until;
-};
-
-static void
-replay_record_cb(void *arg, const struct record *r)
-{
-	struct ctl_replay *p = arg;
-
-	if (r->seq <= p->until)
-		engine_record(p->engine, r);
-}
-
-static void
-replay_print_cb(void *arg, const struct state *s, struct str json)
-{
-	(void)arg;
-	printf("{\"key\":");
-	/* Keys are bytes of ids: spelled like every other string we write. */
-	struct buf out = BUF_INIT(0);
-	struct jsonw w = jsonw_to(&out);
-
-	jsonw_z(&w, s->key);
-	printf("%.*s,\"seq\":%" PRIu64 ",\"value\":%.*s}\n", STR_ARG(buf_view(&out)), s->seq,
-	    STR_ARG(json));
-	buf_free(&out);
-}
-
-/* Position and digest to compare with: the daemon's, and if none runs, those of
- * the snapshot. */
-static bool
-replay_expected(struct ctl_journal *j, uint64_t *position, char digest[65])
-{
-	struct buf answer = BUF_INIT(0);
-	struct json_doc *doc = json_doc_new();
-	struct json root, v;
-	struct str s;
-	int64_t n;
-	bool ok = ctl_ask(j->conf->control, "digest", &answer) &&
-	    buf_room(&answer, JSON_PADDING) != NULL &&
-	    json_parse(doc, buf_view(&answer), &root) == ERR_OK &&
-	    json_get(root, "position", &v) && json_int(v, &n) &&
-	    json_get_str(root, "digest", &s) && s.n == 64;
-
-	if (ok) {
-		*position = (uint64_t)n;
-		memcpy(digest, s.p, 64);
-		digest[64] = '\0';
-	}
-	json_doc_free(doc);
-	buf_free(&answer);
-	return ok;
-}
-
-static int
-replay_compare(struct ctl_journal *j, struct ctl_replay *p)
-{
-	char want[65], got[65];
-	struct journal_summary s = { 0 };
-	int status;
-
-	if (!replay_expected(j, &p->until, want))
-		return EX_UNAVAILABLE;
-	status = journal_run(j, replay_record_cb, p, &s);
-	engine_digest(p->engine, got);
-	printf("position=%" PRIu64 " live=%s replayed=%s %s\n", p->until, want, got,
-	    strcmp(want, got) == 0 ? "equal" : "DIFFERENT");
-	if (strcmp(want, got) != 0)
-		return EX_DATAERR;
-	return status;
-}
-
-static int
-journal_replay(struct ctl_journal *j, int argc, char **argv)
-{
-	struct ctl_replay p = { .until = UINT64_MAX };
-	struct engine_options o = { .reducers = component_reducers() };
-	struct journal_summary s = { 0 };
-	bool verify = ctl_flag(&argc, argv, "--verify");
-	char *why = NULL, *key;
-	int status;
-
-	if (j->conf == NULL) {
-		fputs("lecternctl: replay needs the configuration (-c FILE)\n", stderr);
-		return EX_USAGE;
-	}
-	key = crypt_secret_read(j->conf->key_file, &why);
-	o.pseudonym_key = str_of(key);
-	p.engine = key != NULL ? engine_new(&o, &why) : NULL;
-	if (p.engine == NULL) {
-		fprintf(stderr, "lecternctl: %s\n", why);
-		mem_free(why);
-		mem_free(key);
-		return EX_CONFIG;
-	}
-	if (verify) {
-		status = replay_compare(j, &p);
-	} else {
-		status = journal_run(j, replay_record_cb, &p, &s);
-		engine_each(p.engine, replay_print_cb, NULL);
-	}
-	engine_free(p.engine);
-	mem_wipe(key, strlen(key));
-	mem_free(key);
 	return status;
 }
 
@@ -295,7 +171,7 @@ static const struct ctl_journal_verb {
 } ctl_journal_verbs[] = {
 	{ "verify", journal_verify },
 	{ "dump", journal_dump },
-	{ "replay", journal_replay },
+	{ "replay", ctl_journal_replay },
 };
 
 static int

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* conf_check: what a value must look like, and which options go together.
+ * Knows nothing of files and syntax. */
+#include <arpa/inet.h>
+#include <sys/un.h>
+
+#include "base/conf_priv.h"
+#include "base/mem.h"
+
+#define HOST_MAX 253  /* bytes of a domain name, RFC 1035 §3.1 */
+#define PORT_DIGITS 5
+#define TIME_LIMIT_DIGITS 15
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+static bool
+check_only(struct str s, const char *bytes)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '\0' || strchr(bytes, s.p[i]) == NULL)
+			return false;
+	return s.n > 0;
+}
+
+bool
+conf_is_filled(const char *s)
+{
+	return s[strspn(s, " \t\n")] != '\0';
+}
+
+bool
+conf_is_address(const char *s)
+{
+	unsigned char out[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, s, out) == 1 || inet_pton(AF_INET6, s, out) == 1;
+}
+
+/* Labels of letters, digits, hyphens and whatever is beyond ASCII: "a.b-c". */
+static bool
+check_domain(struct str s)
+{
+	size_t label = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c == '.' ? label == 0 : c < 0x80 && !check_only((struct str){ s.p + i, 1 },
+		    LOWER UPPER DIGITS "-_"))
+			return false;
+		label = c == '.' ? 0 : label + 1;
+	}
+	return label > 0 && s.n <= HOST_MAX;
+}
+
+bool
+conf_is_domain(const char *s)
+{
+	return check_domain(str_of(s));
+}
+
+bool
+conf_is_domain_or_any(const char *s)
+{
+	return strcmp(s, "*") == 0 || conf_is_domain(s);
+}
+
+bool
+conf_is_component(const char *s)
+{
+	return strcmp(s, "*") == 0 || check_only(str_of(s), LOWER DIGITS "_-");
+}
+
+/* ":8080"; nothing is allowed, too. */
+static bool
+check_port(struct str s)
+{
+	if (s.n == 0)
+		return true;
+	return s.p[0] == ':' && s.n <= 1 + PORT_DIGITS && s.n > 1 && s.p[1] != '0' &&
+	    check_only((struct str){ s.p + 1, s.n - 1 }, DIGITS);
+}
+
+/* A domain or an address, IPv6 in brackets, and perhaps a port. */
+static bool
+check_host(struct str s)
+{
+	char ip[INET6_ADDRSTRLEN + 1];
+	const char *end = s.n > 0 ? memchr(s.p, s.p[0] == '[' ? ']' : ':', s.n) : NULL;
+	size_t n = end != NULL ? (size_t)(end - s.p) : s.n;
+
+	if (s.n == 0 || s.p[0] != '[')
+		return check_domain((struct str){ s.p, n }) &&
+		    check_port((struct str){ s.p + n, s.n - n });
+	if (end == NULL || n > INET6_ADDRSTRLEN)
+		return false;
+	memcpy(ip, s.p + 1, n - 1);
+	ip[n - 1] = '\0';
+	return strchr(ip, ':') != NULL && conf_is_address(ip) &&
+	    check_port((struct str){ end + 1, s.n - n - 1 });
+}
+
+bool
+conf_is_host(const char *s)
+{
+	return check_host(str_of(s));
+}
+
+/* RFC 6454 §6.2, as browsers write it. */
+bool
+conf_is_origin(const char *s)
+{
+	const char *host = strstr(s, "://");
+
+	if (host == NULL || strpbrk(s, UPPER) != NULL)
+		return false;
+	if (*s < 'a' || *s > 'z' ||
+	    !check_only((struct str){ s, (size_t)(host - s) }, LOWER DIGITS "+-."))
+		return false;
+	return check_host(str_of(host + 3));
+}
+
+bool
+conf_is_time_limit(const char *s)
+{
+	static const char *const words[] = { "MINUTES", "DAYS", "PERMANENT" };
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(s, words[i]) == 0)
+			return true;
+	return check_only(str_of(s), DIGITS) && strlen(s) <= TIME_LIMIT_DIGITS;
+}
+
+bool
+conf_is_socket_path(const char *s)
+{
+	return strlen(s) < sizeof ((struct sockaddr_un *)NULL)->sun_path;
+}
+
+bool
+conf_is_loopback(const char *host)
+{
+	unsigned char v4[4];
+	struct in6_addr v6;
+
+	if (host[0] == '/' || strcmp(host, "localhost") == 0)
+		return true;
+	if (inet_pton(AF_INET, host, v4) == 1)
+		return v4[0] == 127;
+	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* ---- options that go together ---- */
+
+struct check {
+	const struct conf *c;
+	struct conf_causes *causes;
+	conf_line_fn line;
+	void *arg;
+};
+
+static int
+check_line(const struct check *k, const char *section, size_t i, const char *name)
+{
+	return k->line(k->arg, section, i, name);
+}
+
+/* Line 0 where the option could not have stood anywhere. */
+static void
+check_required_in(const struct check *k, const struct conf_section *s, size_t i)
+{
+	const void *base = conf_section_at(k->c, s, i);
+
+	for (size_t r = 0; r < conf_n_rows; r++) {
+		const struct conf_row *row = &conf_rows[r];
+
+		if (!row->required || strcmp(row->section, s->name) != 0 ||
+		    check_line(k, s->name, i, row->name) != 0)
+			continue;
+		if (s->item > 0)
+			conf_cause(k->causes, check_line(k, s->name, i, NULL),
+			    "%s \"%s\" has no %s, expected %s = ...: %s", s->name,
+			    *(char *const *)base, row->name, row->name, row->help);
+		else if (s->name[0] != '\0')
+			conf_cause(k->causes, check_line(k, s->name, i, NULL),
+			    "%s.%s is missing, expected %s { %s = ... }: %s", s->name, row->name,
+			    s->name, row->name, row->help);
+		else
+			conf_cause(k->causes, 0, "%s is missing, expected %s = ...: %s", row->name,
+			    row->name, row->help);
+	}
+}
+
+static void
+check_required(const struct check *k)
+{
+	for (size_t s = 0; s < conf_n_sections; s++)
+		for (size_t i = 0; i < conf_section_count(k->c, &conf_sections[s]); i++)
+			check_required_in(k, &conf_sections[s], i);
+}
+
+static void
+check_tls(const struct check *k)
+{
+	if ((k->c->tls_certificate == NULL) == (k->c->tls_key == NULL))
+		return;
+	if (k->c->tls_key == NULL)
+		conf_cause(k->causes, check_line(k, "listen", 0, "tls_certificate"),
+		    "listen.tls_certificate without tls_key, expected both or neither");
+	else
+		conf_cause(k->causes, check_line(k, "listen", 0, "tls_key"),
+		    "listen.tls_key without tls_certificate, expected both or neither");
+}
+
+static void
+check_token(const struct check *k)
+{
+	const struct conf_list *methods = &k->c->methods;
+
+	for (size_t i = 0; i < methods->n && k->c->token_key_file == NULL; i++)
+		if (strcmp(methods->v[i], "token") == 0) {
+			conf_cause(k->causes, check_line(k, "identity", 0, "methods"),
+			    "identity.methods has \"token\" without a key, "
+			    "expected token_key_file = ...");
+			return;
+		}
+}
+
+static void
+check_xmpp(const struct check *k)
+{
+	const struct conf *c = k->c;
+	int line = check_line(k, "xmpp", 0, "host");
+
+	if (c->xmpp_host[0] == '\0')
+		return;
+	if (!c->xmpp_insecure_ok && !conf_is_loopback(c->xmpp_host))
+		conf_cause(k->causes, line, "xmpp.host \"%s\" is another machine and the stream to it is "
+		    "not encrypted, expected 127.0.0.1, ::1, localhost or the path of a socket, or "
+		    "insecure_ok = true", c->xmpp_host);
+	if (c->n_components == 0)
+		conf_cause(k->causes, line, "xmpp.host without any component, "
+		    "expected component \"*\" { jid = ... secret_file = ... }");
+	for (size_t i = 0; i < c->n_components; i++)
+		if (c->components[i].secret_file == NULL)
+			conf_cause(k->causes, check_line(k, "component", i, NULL),
+			    "component \"%s\" has no secret_file, expected secret_file = ...: "
+			    "xmpp.host is set", c->components[i].name);
+}
+
+static void
+check_control(const struct check *k)
+{
+	if (k->c->control != NULL && !conf_is_socket_path(k->c->control))
+		conf_cause(k->causes, check_line(k, "", 0, "state_dir"),
+		    "state_dir is too long for lectern.sock in it, expected a shorter one or "
+		    "control = ...");
+}
+
+void
+conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, void *arg)
+{
+	struct check k = { c, causes, line, arg };
+
+	check_required(&k);
+	check_tls(&k);
+	check_token(&k);
+	check_xmpp(&k);
+	check_control(&k);
+}

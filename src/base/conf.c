@@ -208,6 +208,7 @@ static bool
 conf_parse(struct conf_reader *r, const char *text)
 {
 	cfg_t *cfg = conf_cfg_new();
+	size_t before = r->causes.n;
 	bool ok;
 
 	if (cfg == NULL) {
@@ -218,6 +219,8 @@ conf_parse(struct conf_reader *r, const char *text)
 	ok = cfg_parse_buf(cfg, text) == CFG_SUCCESS;
 	if (ok)
 		conf_sections_seen(r, cfg);
+	else if (r->causes.n == before) /* an empty name fails without a word */
+		conf_cause(&r->causes, cfg->line, "not understood, expected name = value");
 	conf_reading = NULL;
 	cfg_free(cfg);
 	return ok;

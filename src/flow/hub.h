@@ -2,7 +2,7 @@
 /* hub: the one place where state changes meet subscribers. Coalesces per
  * subscription and item: at most one pending value, always the newest, and the
  * final one is always delivered. Access is decided here on every subscribe,
- * read, roster change and delivery. Knows no XMPP: doors deliver. */
+ * read and roster change. Knows no XMPP: doors deliver. */
 #ifndef LECTERN_FLOW_HUB_H
 #define LECTERN_FLOW_HUB_H
 
@@ -15,14 +15,18 @@ struct hub;
 struct hub_door;
 struct hub_sub;
 
-/* The roster is borrowed; see hub_set_roster. */
+#define HUB_READER_SUBS_MAX 1024 /* subscriptions of one reader */
+
+/* The roster is borrowed; see hub_set_roster. An engine has one hub at a time. */
 struct hub *hub_new(struct loop *l, struct engine *e, const struct roster *r);
+/* Frees what doors are left, too. NULL is allowed. */
 void hub_free(struct hub *h);
 
 /* Another roster took effect: subscriptions that are no longer allowed end at
- * once (door->ended), what was pending for them is dropped; `_roster` items and
- * the items of students who joined become pending. The old roster must live
- * until this returns. */
+ * once (door->ended), what was pending for them and what was pending of
+ * students who left is dropped; `_roster` items and the items of students who
+ * joined become pending. The old roster must live until this returns. Not from
+ * inside a callback of the hub. */
 void hub_set_roster(struct hub *h, const struct roster *r);
 const struct roster *hub_roster(const struct hub *h);
 struct engine *hub_engine(struct hub *h);
@@ -30,22 +34,28 @@ struct engine *hub_engine(struct hub *h);
 /* Spreads what engine_changed gives; called after each commit. */
 void hub_spread(struct hub *h);
 
-/* One item of a node as a door sends it. Borrowed; valid in the call. */
+/* One item of a node as a door sends it. Borrowed; valid in the call. The seq
+ * of an item never goes back; of `_roster` items it grows with each roster,
+ * also over restarts. */
 struct hub_item {
 	const char *id;
 	struct str json;   /* {"v":1,"seq":..,"t":"..","sec":"..","state":..}, ASCII, XML-safe */
 	uint64_t seq;
-	const char *datatype; /* urn:lectern:state:writing.summary:1 */
+	const char *datatype; /* urn:lectern:state:writing.summary:1, urn:lectern:roster:1 */
 };
 
+/* A door may call everything here from inside its callbacks, except where it
+ * says otherwise; it may end any subscription and free itself. */
 struct hub_door_ops {
 	/* Items of one node for one subscription; false: no room now, the hub keeps
-	 * them and tries again after hub_door_ready. Total size of the items'
-	 * JSON stays below batch_bytes (one larger item goes alone). */
+	 * them and tries again after hub_door_ready. Of the items' JSON and
+	 * item_bytes for each, the total stays below batch_bytes (one larger item
+	 * goes alone). */
 	bool (*deliver)(void *arg, struct hub_sub *sub, const struct hub_item *items, size_t n);
 	/* The subscription is ended by the roster; freed after the call. */
 	void (*ended)(void *arg, struct hub_sub *sub);
 	size_t batch_bytes;
+	size_t item_bytes; /* at most what the door puts around an item's JSON */
 };
 struct hub_door *hub_door_new(struct hub *h, const struct hub_door_ops *ops, void *arg);
 /* Ends its subscriptions without calls, then frees it. */
@@ -53,15 +63,17 @@ void hub_door_free(struct hub_door *d);
 void hub_door_ready(struct hub_door *d);
 
 /* Subscribes; every current item of the node becomes pending at once (the
- * snapshot) and is delivered in the next turn. interval_ms is the shortest time
- * between two deliveries; 0: after every commit. ERR_NOT_FOUND: no such node;
- * ERR_FORBIDDEN: not this reader's. The caller treats the two alike towards
- * strangers. */
+ * snapshot) and is delivered in the next turn, or when the door has room.
+ * interval_ms is the shortest time from the end of one delivery of everything
+ * pending to the start of the next; 0: after every commit. ERR_NOT_FOUND: no
+ * such node; ERR_FORBIDDEN: not this reader's; the caller treats the two alike
+ * towards strangers. ERR_FULL: the reader has HUB_READER_SUBS_MAX already. */
 enum err hub_subscribe(struct hub_door *d, struct str node, struct str reader,
     uint32_t interval_ms, void *user, struct hub_sub **out);
 void hub_unsubscribe(struct hub_sub *s);
 void hub_sub_interval(struct hub_sub *s, uint32_t interval_ms);
-/* All current items become pending again: after a lost stream. */
+/* All current items become pending again, for the next turn: after a lost
+ * stream. */
 void hub_sub_refresh(struct hub_sub *s);
 void *hub_sub_user(const struct hub_sub *s);
 const char *hub_sub_node(const struct hub_sub *s);
@@ -72,7 +84,8 @@ const char *hub_sub_reader(const struct hub_sub *s);
 typedef bool hub_item_cb(void *arg, const struct hub_item *item);
 enum err hub_items(struct hub *h, struct str node, struct str reader, hub_item_cb *cb, void *arg);
 
-/* ERR_OK when the node exists and the reader may read it. */
+/* ERR_OK when the node exists and the reader may read it; or ERR_NOT_FOUND or
+ * ERR_FORBIDDEN, uncounted. out may be NULL. */
 enum err hub_may_read(struct hub *h, struct str node, struct str reader, struct node *out);
 
 #endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* hub_item: the text of items, and reading all of a node. Knows no
+ * subscriptions. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/jsonw.h"
+#include "base/mem.h"
+#include "flow/hub_priv.h"
+
+/* Everything up to the state. */
+static struct jsonw
+hub_item_head(struct buf *out, uint64_t seq, int64_t time_us, enum sec sec)
+{
+	struct jsonw w = jsonw_to(out);
+	int64_t ms = time_us / 1000;
+	time_t seconds = (time_t)(ms / 1000);
+	char date[32], t[40];
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(t, sizeof t, "%s.%03dZ", date, (int)(ms % 1000));
+	jsonw_object(&w);
+	jsonw_kint(&w, "v", 1);
+	jsonw_kuint(&w, "seq", seq);
+	jsonw_kz(&w, "t", t);
+	jsonw_kz(&w, "sec", sec_name(sec));
+	jsonw_key(&w, "state");
+	return w;
+}
+
+void
+hub_state_write(const struct state *s, struct buf *out)
+{
+	hub_item_head(out, s->seq, s->time_us, s->sec);
+	engine_encode(s, out);
+	buf_byte(out, '}');
+}
+
+void
+hub_student_write(const struct hub *h, const struct roster_student *s, struct buf *out)
+{
+	struct jsonw w = hub_item_head(out, h->roster_seq, h->roster_us, SEC_AUTHENTICATED);
+
+	jsonw_object(&w);
+	jsonw_kz(&w, "name", s->name);
+	jsonw_object_end(&w);
+	jsonw_object_end(&w);
+}
+
+char *
+hub_datatype(const struct reducer *r)
+{
+	if (r == NULL)
+		return mem_strdup("urn:lectern:roster:1");
+	return mem_printf("urn:lectern:state:%s:%u", r->id, r->version);
+}
+
+void
+hub_text_set(struct hub_text *t, uint64_t seq, struct str json)
+{
+	mem_free(t->p);
+	*t = (struct hub_text){ seq, mem_dup(json.p, json.n), json.n };
+}
+
+void
+hub_text_free(struct hub_text *t)
+{
+	mem_free(t->p);
+	*t = (struct hub_text){ 0 };
+}
+
+void
+hub_text_refresh(struct hub_text *t, const struct state *s)
+{
+	struct buf b = BUF_INIT(0);
+
+	if (t->seq == s->seq)
+		return;
+	hub_state_write(s, &b);
+	hub_text_set(t, s->seq, buf_view(&b));
+	buf_free(&b);
+}
+
+/* ---- reading ---- */
+
+struct hub_entry {
+	char *id;
+	const struct state *state;            /* one of the two */
+	const struct roster_student *student;
+};
+
+struct hub_reading {
+	enum node_kind kind;
+	struct hub_entry *v;
+	size_t n, cap;
+};
+
+static void
+hub_reading_add(struct hub_reading *r, const char *id, const struct state *state,
+    const struct roster_student *student)
+{
+	if (r->n == r->cap) {
+		r->cap = r->cap > 0 ? 2 * r->cap : 32;
+		r->v = mem_realloc(r->v, r->cap * sizeof *r->v);
+	}
+	r->v[r->n++] = (struct hub_entry){ mem_strdup(id), state, student };
+}
+
+static void
+hub_reading_state_cb(void *arg, struct state *s)
+{
+	struct hub_reading *r = arg;
+	char id[ITEM_ID_MAX + 1];
+
+	node_item_id(r->kind, s, id);
+	hub_reading_add(r, id, s, NULL);
+}
+
+static int
+hub_entry_order(const void *a, const void *b)
+{
+	return strcmp(((const struct hub_entry *)a)->id, ((const struct hub_entry *)b)->id);
+}
+
+static void
+hub_reading_gather(struct hub *h, const struct node *is, struct hub_reading *r)
+{
+	r->kind = is->kind;
+	if (is->kind == NODE_ROSTER) {
+		const struct roster_class *c = access_class(h->roster, is);
+
+		for (size_t i = 0; i < c->n_students; i++)
+			hub_reading_add(r, c->students[i]->pseudonym, NULL, c->students[i]);
+	} else {
+		hub_node_states(h, is, hub_reading_state_cb, r);
+	}
+	if (r->n > 1)
+		qsort(r->v, r->n, sizeof *r->v, hub_entry_order);
+}
+
+/* Gives one entry. Subscribers of a watched state need its text, too. */
+static bool
+hub_reading_give(const struct hub *h, const struct hub_entry *e, const char *datatype,
+    hub_item_cb *cb, void *arg)
+{
+	struct hub_watch *w = e->state != NULL ? e->state->watch : NULL;
+	struct hub_item item = { .id = e->id, .datatype = datatype };
+	struct buf b = BUF_INIT(0);
+	bool more;
+
+	if (w != NULL && w != &hub_nobody) {
+		hub_text_refresh(&w->text, e->state);
+		item.json = (struct str){ w->text.p, w->text.n };
+	} else {
+		if (e->state != NULL)
+			hub_state_write(e->state, &b);
+		else
+			hub_student_write(h, e->student, &b);
+		item.json = buf_view(&b);
+	}
+	item.seq = e->state != NULL ? e->state->seq : h->roster_seq;
+	more = cb(arg, &item);
+	buf_free(&b);
+	return more;
+}
+
+enum err
+hub_items(struct hub *h, struct str node, struct str reader, hub_item_cb *cb, void *arg)
+{
+	struct hub_reading r = { 0 };
+	struct node is;
+	char *datatype;
+	enum err e = hub_admit(h, node, reader, &is);
+	bool more = true;
+
+	if (e != ERR_OK)
+		return e;
+	hub_enter(h);
+	hub_reading_gather(h, &is, &r);
+	datatype = hub_datatype(is.kind == NODE_ROSTER ? NULL :
+	    engine_reducer(h->engine, str_of(is.reducer)));
+	for (size_t i = 0; i < r.n; i++) {
+		more = more && hub_reading_give(h, &r.v[i], datatype, cb, arg);
+		mem_free(r.v[i].id);
+	}
+	mem_free(r.v);
+	mem_free(datatype);
+	hub_leave(h);
+	return ERR_OK;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* hub_sub: one subscription: which items are pending, when it is due, and
+ * giving them to its door. Knows nothing of rosters.
+ *
+ * A delivery is a round over the members from the first to the last, in as many
+ * batches as it takes. What changes behind the round waits for the next one,
+ * which begins no sooner than the interval after this one ended: so an item is
+ * sent at most once in a round, and a large node cannot keep its place in the
+ * queue for ever. */
+#include "base/mem.h"
+#include "base/metric.h"
+#include "flow/hub_priv.h"
+
+#define HUB_WORD 64 /* bits */
+
+/* ---- queues ---- */
+
+void
+hub_sub_unqueue(struct hub_sub *s)
+{
+	if (s->queue != NULL)
+		TAILQ_REMOVE(s->queue, s, in_queue);
+	s->queue = NULL;
+}
+
+void
+hub_sub_queue(struct hub_sub *s, struct hub_queue *q)
+{
+	hub_sub_unqueue(s);
+	TAILQ_INSERT_TAIL(q, s, in_queue);
+	s->queue = q;
+}
+
+/* To the turn that serves it, or to its door's waiting room. */
+static void
+hub_sub_line_up(struct hub_sub *s)
+{
+	struct hub *h = s->door->hub;
+
+	if (s->timer != NULL)
+		loop_timer_stop(s->timer);
+	hub_sub_queue(s, s->door->blocked ? &s->door->waiting : &h->ready);
+	if (!s->door->blocked)
+		hub_wake(h);
+}
+
+static void hub_sub_timer_cb(void *arg);
+
+/* Has it served when something is pending: now, or when its interval is over. */
+static void
+hub_sub_schedule(struct hub_sub *s)
+{
+	struct loop *l = s->door->hub->loop;
+	uint64_t now;
+
+	if (s->pending == 0 || s->queue != NULL)
+		return;
+	if (s->timer != NULL && loop_timer_armed(s->timer))
+		return;
+	now = loop_now_ms(l);
+	if (now >= s->due_ms) {
+		hub_sub_line_up(s);
+		return;
+	}
+	if (s->timer == NULL)
+		s->timer = loop_timer_new(l, hub_sub_timer_cb, s);
+	loop_timer_once(s->timer, s->due_ms - now);
+}
+
+static void
+hub_sub_timer_cb(void *arg)
+{
+	hub_sub_schedule(arg);
+}
+
+/* ---- pending items ---- */
+
+bool
+hub_sub_mark(struct hub_sub *s, size_t member)
+{
+	size_t word = member / HUB_WORD;
+	uint64_t bit = (uint64_t)1 << member % HUB_WORD;
+
+	if (s->life != HUB_LIVE)
+		return false;
+	if (word >= s->words) {
+		size_t words = 2 * word + 1;
+
+		s->bits = mem_realloc(s->bits, words * sizeof *s->bits);
+		memset(s->bits + s->words, 0, (words - s->words) * sizeof *s->bits);
+		s->words = words;
+	}
+	if (s->bits[word] & bit)
+		return true;
+	s->bits[word] |= bit;
+	s->pending++;
+	hub_sub_schedule(s);
+	return false;
+}
+
+void
+hub_sub_unmark(struct hub_sub *s, size_t member)
+{
+	size_t word = member / HUB_WORD;
+	uint64_t bit = (uint64_t)1 << member % HUB_WORD;
+
+	if (word >= s->words || (s->bits[word] & bit) == 0)
+		return;
+	s->bits[word] &= ~bit;
+	s->pending--;
+}
+
+void
+hub_sub_mark_all(struct hub_sub *s)
+{
+	for (size_t i = 0; i < s->node->n; i++)
+		if (s->node->member[i].id != NULL)
+			hub_sub_mark(s, i);
+}
+
+/* The first pending member not before `from`; false when there is none. */
+static bool
+hub_sub_next(const struct hub_sub *s, size_t from, size_t *member)
+{
+	size_t word = from / HUB_WORD;
+	uint64_t mask = ~(uint64_t)0 << from % HUB_WORD;
+
+	for (; word < s->words; word++, mask = ~(uint64_t)0) {
+		uint64_t found = s->bits[word] & mask;
+
+		if (found != 0) {
+			*member = word * HUB_WORD + (size_t)__builtin_ctzll(found);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- delivery ---- */
+
+struct hub_batch {
+	struct hub_item item[HUB_BATCH_ITEMS];
+	size_t member[HUB_BATCH_ITEMS];
+	size_t n, bytes;
+};
+
+/* Adds a member; false when the batch has no room for it. */
+static bool
+hub_batch_add(struct hub_batch *b, const struct hub_node *n, size_t at,
+    const struct hub_door_ops *ops)
+{
+	const struct hub_member *m = &n->member[at];
+	size_t bytes;
+
+	if (m->state != NULL)
+		hub_text_refresh(m->text, m->state);
+	bytes = m->text->n + ops->item_bytes;
+	if (b->n == HUB_BATCH_ITEMS || (b->n > 0 && b->bytes + bytes >= ops->batch_bytes))
+		return false;
+	b->bytes += bytes;
+	b->member[b->n] = at;
+	b->item[b->n++] = (struct hub_item){
+		m->id, { m->text->p, m->text->n }, m->text->seq, n->datatype
+	};
+	return true;
+}
+
+/* Takes what comes next in the round; it is pending no more. */
+static void
+hub_batch_take(struct hub_batch *b, struct hub_sub *s)
+{
+	size_t at;
+
+	b->n = b->bytes = 0;
+	while (hub_sub_next(s, s->at, &at) && hub_batch_add(b, s->node, at, s->door->ops)) {
+		hub_sub_unmark(s, at);
+		s->at = at + 1;
+	}
+}
+
+/* The door had no room: all of the batch is pending again. */
+static void
+hub_batch_return(const struct hub_batch *b, struct hub_sub *s)
+{
+	for (size_t i = 0; i < b->n; i++)
+		hub_sub_mark(s, b->member[i]);
+	if (s->at > b->member[0])
+		s->at = b->member[0];
+}
+
+/* To the end of the line for the rest of the round, or the round is over. */
+static void
+hub_sub_served(struct hub_sub *s)
+{
+	size_t at;
+
+	hub_sub_unqueue(s);
+	if (hub_sub_next(s, s->at, &at)) {
+		hub_sub_line_up(s);
+		return;
+	}
+	s->at = 0;
+	s->due_ms = loop_now_ms(s->door->hub->loop) + s->interval_ms;
+	hub_sub_schedule(s);
+}
+
+/* The door counts as blocked while it is asked, so that a hub_door_ready from
+ * inside the call is not lost when it answers no. */
+void
+hub_sub_serve(struct hub_sub *s)
+{
+	struct hub_door *d = s->door;
+	struct hub_batch b;
+	bool took;
+
+	if (d->blocked) {
+		hub_sub_queue(s, &d->waiting);
+		return;
+	}
+	hub_batch_take(&b, s);
+	if (b.n > 0) {
+		d->blocked = true;
+		took = d->ops->deliver(d->arg, s, b.item, b.n);
+		if (took) {
+			metric_add(METRIC_ITEMS_SENT, b.n);
+			hub_door_ready(d);
+		} else if (s->life == HUB_LIVE) {
+			hub_batch_return(&b, s);
+		}
+	}
+	if (s->life == HUB_LIVE)
+		hub_sub_served(s);
+}
+
+/* ---- begin and end ---- */
+
+enum err
+hub_subscribe(struct hub_door *d, struct str node, struct str reader,
+    uint32_t interval_ms, void *user, struct hub_sub **out)
+{
+	struct hub *h = d->hub;
+	struct hub_reader *r;
+	struct hub_sub *s;
+	struct node is;
+	enum err e = hub_admit(h, node, reader, &is);
+
+	if (e != ERR_OK)
+		return e;
+	r = hub_reader_take(h, reader);
+	if (r == NULL)
+		return ERR_FULL;
+	MEM_NEW(s);
+	s->door = d;
+	s->reader = r;
+	s->user = user;
+	s->interval_ms = interval_ms;
+	s->node = hub_node_of(h, &is, node);
+	TAILQ_INSERT_TAIL(&s->node->subs, s, of_node);
+	TAILQ_INSERT_TAIL(&d->subs, s, of_door);
+	metric_add(METRIC_SUBSCRIPTIONS, 1);
+	*out = s;
+	hub_sub_mark_all(s);
+	return ERR_OK;
+}
+
+/* Nothing more is done for it, though it is still in its node and door. */
+static void
+hub_sub_stop(struct hub_sub *s)
+{
+	hub_sub_unqueue(s);
+	loop_timer_free(s->timer);
+	s->timer = NULL;
+	mem_free(s->bits);
+	s->bits = NULL;
+	s->words = s->pending = 0;
+}
+
+void
+hub_sub_revoke(struct hub_sub *s)
+{
+	s->life = HUB_REVOKED;
+	hub_sub_stop(s);
+	hub_sub_queue(s, &s->door->hub->ending);
+}
+
+void
+hub_sub_die(struct hub_sub *s)
+{
+	s->life = HUB_DEAD;
+	hub_sub_stop(s);
+	hub_sub_queue(s, &s->door->hub->dead);
+	metric_sub(METRIC_SUBSCRIPTIONS, 1);
+}
+
+void
+hub_sub_free(struct hub_sub *s)
+{
+	struct hub_node *n = s->node;
+
+	hub_sub_unqueue(s);
+	TAILQ_REMOVE(&n->subs, s, of_node);
+	TAILQ_REMOVE(&s->door->subs, s, of_door);
+	if (TAILQ_EMPTY(&n->subs))
+		hub_node_free(n);
+	hub_reader_drop(s->door->hub, s->reader);
+	mem_free(s);
+}
+
+void
+hub_unsubscribe(struct hub_sub *s)
+{
+	struct hub *h = s->door->hub;
+
+	hub_enter(h);
+	if (s->life != HUB_DEAD)
+		hub_sub_die(s);
+	hub_leave(h);
+}
+
+void
+hub_sub_interval(struct hub_sub *s, uint32_t interval_ms)
+{
+	if (s->due_ms != 0)
+		s->due_ms = s->due_ms - s->interval_ms + interval_ms;
+	s->interval_ms = interval_ms;
+	if (s->timer != NULL)
+		loop_timer_stop(s->timer);
+	hub_sub_schedule(s);
+}
+
+void
+hub_sub_refresh(struct hub_sub *s)
+{
+	s->at = 0;
+	s->due_ms = 0;
+	if (s->timer != NULL)
+		loop_timer_stop(s->timer);
+	hub_sub_mark_all(s);
+	hub_sub_schedule(s);
+}
+
+void *
+hub_sub_user(const struct hub_sub *s)
+{
+	return s->user;
+}
+
+const char *
+hub_sub_node(const struct hub_sub *s)
+{
+	return s->node->name;
+}
+
+const char *
+hub_sub_reader(const struct hub_sub *s)
+{
+	return s->reader->jid;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of flow/access: who may read what. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "flow/access.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+#define KEY STR_LIT("a key for pseudonyms in tests only")
+#define LONG_NAME "a class whose name is so long that nobody would write it on a door, with " \
+	"spaces that each become three bytes when it is encoded, and some more words to be sure"
+
+static void
+add(struct roster *r, enum roster_role role, const char *class, const char *id, const char *jid)
+{
+	const char *why;
+
+	assert_int_equal(roster_add(r, role, str_of(class), str_of(id), str_of(jid), str_of(""),
+	    &why), ERR_OK);
+}
+
+/* tina teaches 7b, tom 8a, both the long one; ann is in 7b and 8a, bob in 7b,
+ * cy in the long class. */
+static struct roster *
+school(void)
+{
+	struct roster *r = roster_new(KEY);
+	const char *why;
+
+	add(r, ROSTER_TEACHER, "7b", "", "tina@school.test");
+	add(r, ROSTER_TEACHER, "8a", "", "tom@school.test");
+	add(r, ROSTER_TEACHER, LONG_NAME, "", "tina@school.test");
+	add(r, ROSTER_TEACHER, LONG_NAME, "", "tom@school.test");
+	add(r, ROSTER_TEACHER, "~empty", "", "tom@school.test");
+	add(r, ROSTER_STUDENT, "7b", "ann", "ann@school.test");
+	add(r, ROSTER_STUDENT, "8a", "ann", "ann@school.test");
+	add(r, ROSTER_STUDENT, "7b", "bob", "bob@school.test");
+	add(r, ROSTER_STUDENT, LONG_NAME, "cy", "");
+	add(r, ROSTER_GUARDIAN, "", "bob", "mum@home.test");
+	assert_int_equal(roster_seal(r, &why), ERR_OK);
+	return r;
+}
+
+static bool
+may(const struct roster *r, const char *reader, const char *node)
+{
+	struct node n;
+
+	assert_int_equal(node_parse(str_of(node), &n), ERR_OK);
+	return access_may_read(r, str_of(reader), &n);
+}
+
+static char *
+student_node(const char *id)
+{
+	char pseudonym[PSEUDONYM_LEN + 1];
+
+	ident_pseudonym(KEY, str_of(id), pseudonym);
+	return mem_printf("student/%s/a.b", pseudonym);
+}
+
+static bool
+may_student(const struct roster *r, const char *reader, const char *id)
+{
+	char *node = student_node(id);
+	bool answer = may(r, reader, node);
+
+	mem_free(node);
+	return answer;
+}
+
+static void
+test_classes(void **state)
+{
+	struct roster *r = school();
+
+	(void)state;
+	assert_true(may(r, "tina@school.test", "class/7b/a.b"));
+	assert_true(may(r, "tina@school.test", "class/7b/_roster"));
+	assert_false(may(r, "tina@school.test", "class/8a/a.b"));
+	assert_false(may(r, "tina@school.test", "class/8a/_roster"));
+	assert_true(may(r, "tom@school.test", "class/%7Eempty/a.b"));
+	/* neither students nor guardians nor strangers, nor what looks alike */
+	assert_false(may(r, "ann@school.test", "class/7b/a.b"));
+	assert_false(may(r, "mum@home.test", "class/7b/_roster"));
+	assert_false(may(r, "eve@school.test", "class/7b/a.b"));
+	assert_false(may(r, "tina@school.test/phone", "class/7b/a.b"));
+	assert_false(may(r, "Tina@school.test", "class/7b/a.b"));
+	assert_false(may(r, "", "class/7b/a.b"));
+	/* nobody reads what is not in the roster */
+	assert_false(may(r, "tina@school.test", "class/9c/a.b"));
+	roster_free(r);
+}
+
+static void
+test_hashed_class(void **state)
+{
+	struct roster *r = school();
+	struct node n = { .kind = NODE_CLASS, .reducer = "a.b" };
+
+	(void)state;
+	node_class_write(str_of(LONG_NAME), n.owner);
+	assert_int_equal(n.owner[0], '~');
+	assert_true(access_may_read(r, STR_LIT("tina@school.test"), &n));
+	assert_true(access_may_read(r, STR_LIT("tom@school.test"), &n));
+	assert_false(access_may_read(r, STR_LIT("eve@school.test"), &n));
+	assert_string_equal(access_class(r, &n)->name, LONG_NAME);
+	n.owner[1] = n.owner[1] == 'a' ? 'b' : 'a';
+	assert_null(access_class(r, &n));
+	assert_false(access_may_read(r, STR_LIT("tina@school.test"), &n));
+	roster_free(r);
+}
+
+static void
+test_students(void **state)
+{
+	struct roster *r = school();
+
+	(void)state;
+	assert_true(may_student(r, "bob@school.test", "bob"));
+	assert_true(may_student(r, "mum@home.test", "bob"));
+	assert_true(may_student(r, "tina@school.test", "bob"));
+	assert_false(may_student(r, "tom@school.test", "bob"));
+	assert_false(may_student(r, "ann@school.test", "bob"));
+	assert_true(may_student(r, "tom@school.test", "ann"));
+	assert_true(may_student(r, "tina@school.test", "ann"));
+	assert_false(may_student(r, "mum@home.test", "ann"));
+	assert_false(may_student(r, "", "cy"));
+	assert_false(may_student(r, "tina@school.test", "dan"));
+	roster_free(r);
+}
+
+/* ---- listing ---- */
+
+static const struct reducer two = { .id = "z.two" }, one = { .id = "a.one" },
+    hidden = { .id = "a.hidden", .internal = true };
+static const struct reducer *const table[] = { &two, &hidden, &one, NULL };
+
+static void
+list_cb(void *arg, const struct node *n)
+{
+	struct buf *b = arg;
+	char name[NODE_MAX + 1];
+	struct node again;
+
+	assert_int_equal(node_write(n, name), ERR_OK);
+	assert_int_equal(node_parse(str_of(name), &again), ERR_OK);
+	buf_printf(b, "%s\n", name);
+}
+
+static void
+assert_list(const struct roster *r, const char *reader, const char *expected)
+{
+	struct buf b = BUF_INIT(0);
+
+	access_nodes(r, str_of(reader), table, list_cb, &b);
+	buf_byte(&b, '\0');
+	assert_string_equal(b.data, expected);
+	buf_free(&b);
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void
+test_list(void **state)
+{
+	struct roster *r = school();
+	char ann[PSEUDONYM_LEN + 1], bob[PSEUDONYM_LEN + 1], cy[PSEUDONYM_LEN + 1], *first, *last;
+	char long_class[NODE_CLASS_MAX + 1], *list;
+	const char *p[] = { ann, bob, cy };
+
+	(void)state;
+	ident_pseudonym(KEY, STR_LIT("ann"), ann);
+	ident_pseudonym(KEY, STR_LIT("bob"), bob);
+	ident_pseudonym(KEY, STR_LIT("cy"), cy);
+	node_class_write(str_of(LONG_NAME), long_class);
+	list = mem_printf("student/%s/z.two\nstudent/%s/a.one\n", bob, bob);
+	assert_list(r, "mum@home.test", list);
+	assert_list(r, "bob@school.test", list);
+	mem_free(list);
+	assert_list(r, "eve@school.test", "");
+	first = strcmp(ann, cy) < 0 ? ann : cy;
+	last = first == ann ? cy : ann;
+	list = mem_printf("class/8a/z.two\nclass/8a/a.one\nclass/8a/_roster\n"
+	    "class/%s/z.two\nclass/%s/a.one\nclass/%s/_roster\n"
+	    "class/%%7Eempty/z.two\nclass/%%7Eempty/a.one\nclass/%%7Eempty/_roster\n"
+	    "student/%s/z.two\nstudent/%s/a.one\nstudent/%s/z.two\nstudent/%s/a.one\n",
+	    long_class, long_class, long_class, first, first, last, last);
+	assert_list(r, "tom@school.test", list);
+	mem_free(list);
+	/* whom tina sees, in the order of their pseudonyms */
+	qsort(p, COUNT(p), sizeof *p, by_text);
+	list = mem_printf("class/7b/z.two\nclass/7b/a.one\nclass/7b/_roster\n"
+	    "class/%s/z.two\nclass/%s/a.one\nclass/%s/_roster\n"
+	    "student/%s/z.two\nstudent/%s/a.one\nstudent/%s/z.two\nstudent/%s/a.one\n"
+	    "student/%s/z.two\nstudent/%s/a.one\n",
+	    long_class, long_class, long_class, p[0], p[0], p[1], p[1], p[2], p[2]);
+	assert_list(r, "tina@school.test", list);
+	mem_free(list);
+	roster_free(r);
+}
+
+static const struct reducer endless = { .id = "a."
+	"rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+	"rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+	"rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr" };
+
+static void
+test_list_passes_over_what_has_no_name(void **state)
+{
+	const struct reducer *const reducers[] = { &endless, &one, NULL };
+	struct roster *r = school();
+	struct buf b = BUF_INIT(0);
+	char bob[PSEUDONYM_LEN + 1], *expected;
+
+	(void)state;
+	ident_pseudonym(KEY, STR_LIT("bob"), bob);
+	access_nodes(r, STR_LIT("bob@school.test"), reducers, list_cb, &b);
+	buf_byte(&b, '\0');
+	expected = mem_printf("student/%s/a.one\n", bob);
+	assert_string_equal(b.data, expected);
+	mem_free(expected);
+	buf_free(&b);
+	roster_free(r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_hashed_class),
+		cmocka_unit_test(test_students),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_list_passes_over_what_has_no_name),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

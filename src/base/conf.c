@@ -189,6 +189,18 @@ conf_cfg_new(void)
 	return cfg;
 }
 
+/* An empty list never comes to conf_value_cb, not even when it stands second. */
+static void
+conf_emptied_lists(struct conf_reader *r, const struct conf_section *s, size_t i, cfg_t *section)
+{
+	for (cfg_opt_t *o = section->opts; o->name != NULL; o++) {
+		int line = conf_place_line(r, s->name, i, o->name);
+
+		if (line != 0 && cfg_opt_size(o) == 0)
+			conf_cause(&r->causes, line, "%s stands twice, expected it once", o->name);
+	}
+}
+
 /* Sections without any option have not been seen yet; and their lines. */
 static void
 conf_sections_seen(struct conf_reader *r, cfg_t *cfg)
@@ -196,10 +208,12 @@ conf_sections_seen(struct conf_reader *r, cfg_t *cfg)
 	for (size_t k = 1; k < conf_n_sections; k++) {
 		const struct conf_section *s = &conf_sections[k];
 
-		for (unsigned i = 0; i < cfg_size(cfg, s->name); i++) {
-			cfg_t *section = cfg_getnsec(cfg, s->name, i);
-			conf_place_add(r, (struct conf_place){ s->name, NULL,
-			    conf_element(r, s, section), section->line });
+		for (unsigned n = 0; n < cfg_size(cfg, s->name); n++) {
+			cfg_t *section = cfg_getnsec(cfg, s->name, n);
+			size_t i = conf_element(r, s, section);
+
+			conf_place_add(r, (struct conf_place){ s->name, NULL, i, section->line });
+			conf_emptied_lists(r, s, i, section);
 		}
 	}
 }

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of base/conf: what the options accept, that the printed configuration
+ * reads back, what a reload may change, and that the documents are true. */
+#include "tests/unit/conf_rig.h"
+
+static void
+test_defaults(void **state)
+{
+	struct conf *c = read_ok(BASE);
+	(void)state;
+
+	assert_string_equal(c->path, file);
+	assert_string_equal(c->organisation, "o");
+	assert_string_equal(c->control, "/s/lectern.sock");
+	assert_string_equal(c->log_level, "notice");
+	assert_string_equal(c->address, "127.0.0.1");
+	assert_int_equal(c->port, 8080);
+	assert_null(c->tls_certificate);
+	assert_int_equal(c->origins.n, 0);
+	assert_false(c->allow_no_origin);
+	assert_int_equal(c->max_frame, 4 << 20);
+	assert_int_equal(c->max_fragments, 64);
+	assert_int_equal(c->handshake_timeout, 10);
+	assert_int_equal(c->frame_timeout, 30);
+	assert_int_equal(c->max_connections, 20000);
+	assert_int_equal(c->max_connections_per_address, 0);
+	assert_int_equal(c->write_queue, 64 << 10);
+	assert_int_equal(c->held_events, 64);
+	assert_int_equal(c->held_bytes, 256 << 10);
+	assert_int_equal(c->methods.n, 0);
+	assert_null(c->token_key_file);
+	assert_false(c->allow_guest);
+	assert_int_equal(c->segment_size, 64 << 20);
+	assert_int_equal(c->snapshot_records, 1000000);
+	assert_string_equal(c->roster_backend, "csv");
+	assert_false(c->roster_allow_empty);
+	assert_string_equal(c->kvs_backend, "memory");
+	assert_string_equal(c->xmpp_host, "");
+	assert_int_equal(c->xmpp_port, 5347);
+	assert_int_equal(c->xmpp_window, 200);
+	assert_int_equal(c->n_components, 0);
+	assert_int_equal(c->n_opt_outs, 0);
+	conf_free(c);
+	conf_free(NULL);
+}
+
+/* Everything set, to values that are no defaults. */
+static const char everything[] =
+    "organisation = \"caf\xc3\xa9 \\\"o\\\\ \\$x \\t\\n\"\n"
+    "state_dir = '/st ate'\n"
+    "key_file = /k\n"
+    "control = /run/c.sock\n"
+    "log_level = debug\n"
+    "listen { address = \"::\" port = 443 tls_certificate = /c.pem tls_key = /k.pem\n"
+    "\torigins = { \"https://a.example\", \"http://[::1]:8080\",\n"
+    "\t  \"chrome-extension://abcdef\" } allow_no_origin = true\n"
+    "\ttrusted_proxies = { 10.0.0.1, \"fe80::1\" } hosts = { a.example, \"b:81\" } }\n"
+    "limits { max_frame = 65537 max_fragments = 2 handshake_timeout = 3 frame_timeout = 4\n"
+    "\tmax_connections = 5 max_connections_per_address = 6 write_queue = 8k held_events = 7\n"
+    "\theld_bytes = 1M }\n"
+    "identity { methods = { token, guest } token_key_file = /t user_file = /u allow_guest = on }\n"
+    "journal { segment_size = \"1G\" snapshot_records = 8 }\n"
+    "roster { backend = csv file = /r allow_empty = yes }\n"
+    "kvs { backend = memory }\n"
+    "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true window = 9 }\n"
+    "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b } }\n"
+    "component \"*\" { jid = lectern.school.example secret_file = '/${x}' }\n"
+    "opt_out \"blocked.edu\" { action = DROP time_limit = 60000 message = \"no # {\" }\n"
+    "opt_out '*' { action = MAINTAIN time_limit = DAYS message = \"\" }\n";
+
+static void
+test_everything(void **state)
+{
+	struct conf *c = read_ok(everything);
+	(void)state;
+
+	assert_string_equal(c->organisation, "caf\xc3\xa9 \"o\\ $x \t\n");
+	assert_string_equal(c->state_dir, "/st ate");
+	assert_string_equal(c->control, "/run/c.sock");
+	assert_string_equal(c->tls_key, "/k.pem");
+	assert_list(&c->origins,
+	    "https://a.example http://[::1]:8080 chrome-extension://abcdef");
+	assert_list(&c->trusted_proxies, "10.0.0.1 fe80::1");
+	assert_list(&c->hosts, "a.example b:81");
+	assert_true(c->allow_no_origin && c->allow_guest && c->roster_allow_empty);
+	assert_int_equal(c->max_frame, 65537);
+	assert_int_equal(c->held_bytes, 1 << 20);
+	assert_int_equal(c->segment_size, 1 << 30);
+	assert_list(&c->methods, "token guest");
+	assert_int_equal(c->n_components, 2);
+	assert_string_equal(c->components[0].name, "writing");
+	assert_string_equal(c->components[0].jid, "w.school.example");
+	assert_list(&c->components[0].reducers, "a b");
+	assert_string_equal(c->components[1].name, "*");
+	assert_string_equal(c->components[1].secret_file, "/${x}");
+	assert_int_equal(c->n_opt_outs, 2);
+	assert_string_equal(c->opt_outs[0].time_limit, "60000");
+	assert_string_equal(c->opt_outs[0].message, "no # {");
+	assert_string_equal(c->opt_outs[1].domain, "*");
+	conf_free(c);
+}
+
+/* Every option of the table differs from its default in `everything`, so that
+ * the tests on it cover the whole table. */
+static void
+test_everything_is_everything(void **state)
+{
+	struct conf *c = read_ok(everything), *plain = read_ok(BASE);
+	(void)state;
+
+	for (size_t i = 0; i < conf_n_rows; i++) {
+		const struct conf_row *row = &conf_rows[i];
+		const struct conf_section *s = conf_section_find(row->section);
+
+		assert_non_null(s);
+		assert_ptr_equal(conf_row_find(row->section, row->name), row);
+		if (s->item == 0 && row->known == NULL && !row->required &&
+		    conf_value_equal(row, c, plain))
+			fail_msg("%s.%s is not covered", row->section, row->name);
+		if (s->item > 0)
+			assert_false(conf_value_empty(row, conf_section_at(c, s, 0)));
+	}
+	conf_free(c);
+	conf_free(plain);
+}
+
+static void
+test_print_reads_back(void **state)
+{
+	static const char *texts[] = { BASE, everything };
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct conf *a = read_ok(texts[i]), *b;
+		struct buf first = BUF_INIT(0), second = BUF_INIT(0);
+
+		conf_print(a, &first);
+		b = read_bytes(buf_view(&first));
+		if (b == NULL)
+			fail_msg("%.*s\n%s", STR_ARG(buf_view(&first)), causes.data);
+		conf_print(b, &second);
+		assert_true(str_eq(buf_view(&first), buf_view(&second)));
+		for (size_t r = 0; r < conf_n_rows; r++)
+			if (conf_section_find(conf_rows[r].section)->item == 0)
+				assert_true(conf_value_equal(&conf_rows[r], a, b));
+		assert_int_equal(a->n_components, b->n_components);
+		assert_int_equal(a->n_opt_outs, b->n_opt_outs);
+		buf_free(&first);
+		buf_free(&second);
+		conf_free(a);
+		conf_free(b);
+	}
+}
+
+static void
+test_required(void **state)
+{
+	static const char *texts[] = { "", "\n", "# only a comment", "\xef\xbb\xbf" };
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		refused(str_of(texts[i]), 0, "organisation is missing, expected organisation = ");
+		refused(str_of(texts[i]), 0, "state_dir is missing");
+		refused(str_of(texts[i]), 0, "key_file is missing");
+		refused(str_of(texts[i]), 0, "roster.file is missing");
+	}
+	refused(STR_LIT("organisation = \"\"\n"), 1, "organisation \"\" is not valid, expected a name");
+	refused(STR_LIT(BASE "component a {\n}\n"), 3, "component \"a\" has no jid");
+	refused(STR_LIT(BASE "opt_out \"a.b\" { message = x }"), 2, "opt_out \"a.b\" has no action");
+}
+
+static void
+test_numbers(void **state)
+{
+	static const char *bad[] = { "0", "65536", "-1", "abc", "\"\"", "1.5", "0x50", "+80", "8k",
+		"\" 80\"", "\"80 \"", "99999999999999999999", "8080;" };
+	char text[256];
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, BASE "listen {\nport = %s }", bad[i]);
+		if (strcmp(bad[i], "+80") == 0)
+			refused(str_of(text), 3, "one of ( ) + * | $ outside a string");
+		else
+			refused(str_of(text), 3, "listen.port \"");
+	}
+	conf_free(read_ok(BASE "listen { port = 65535 }"));
+	conf_free(read_ok(BASE "listen { port = \"1\" }"));
+}
+
+static void
+test_sizes(void **state)
+{
+	static const char *bad[] = { "0", "1023", "\"10 GB\"", "10GB", "1K", "1m", "1g", "1T", "16385k",
+		"-4M", "4M4", "M", "99999999999999999999", "9223372036854775807k", "17179869184G" };
+	static const struct {
+		const char *text;
+		long want;
+	} good[] = { { "1024", 1024 }, { "1k", 1024 }, { "\"2M\"", 2 << 20 }, { "16384k", 16 << 20 } };
+	char text[256];
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, BASE "limits { max_frame = %s }", bad[i]);
+		refused(str_of(text), 2, "limits.max_frame \"");
+	}
+	for (size_t i = 0; i < COUNT(good); i++) {
+		struct conf *c;
+		snprintf(text, sizeof text, BASE "limits { max_frame = %s }", good[i].text);
+		c = read_ok(text);
+		assert_int_equal(c->max_frame, good[i].want);
+		conf_free(c);
+	}
+}
+
+static void
+test_words(void **state)
+{
+	(void)state;
+	refused(STR_LIT(BASE "log_level = loud"), 2,
+	    "log_level \"loud\" is not valid, expected one of error, warning, notice, info, debug");
+	refused(STR_LIT(BASE "identity { methods = { guest,\n magic } }"), 3,
+	    "identity.methods \"magic\" is not valid, expected one of token, testcase_auth, "
+	    "local_storage, chromebook, hash_identify, guest");
+	refused(STR_LIT(BASE "roster { backend = ldap }"), 2,
+	    "roster.backend \"ldap\" is not valid, expected one of csv");
+	refused(STR_LIT(BASE "kvs { backend = redis }"), 2,
+	    "kvs.backend \"redis\" is not valid, expected one of memory");
+	refused(STR_LIT(BASE "opt_out \"a.b\" { action = drop }"), 2,
+	    "opt_out.action \"drop\" is not valid, expected one of TRANSMIT, MAINTAIN, DROP");
+	refused(STR_LIT(BASE "opt_out \"a.b\" { action = DROP time_limit = HOURS }"), 2,
+	    "opt_out.time_limit \"HOURS\" is not valid, expected one of MINUTES, DAYS, PERMANENT");
+	refused(STR_LIT(BASE "opt_out \"a.b\" { action = DROP time_limit = 1.5 }"), 2,
+	    "opt_out.time_limit");
+	refused(STR_LIT(BASE "opt_out \"a b\" { action = DROP }"), 2, "opt_out \"a b\" is not valid");
+	refused(STR_LIT(BASE "listen { allow_no_origin = maybe }"), 2,
+	    "listen.allow_no_origin \"maybe\" is not valid, expected true or false");
+}
+
+/* A path may be a secret put in the wrong place: it is not shown. */
+static void
+test_paths(void **state)
+{
+	(void)state;
+	refused(STR_LIT("key_file = hunter2"), 1, "key_file is not valid, expected an absolute path");
+	assert_null(strstr(causes.data, "hunter2"));
+	refused(STR_LIT(BASE "component a { jid = a.b secret_file = \"\" }"), 2,
+	    "component.secret_file is not valid, expected an absolute path");
+	refused(STR_LIT(BASE "control = /" "0123456789012345678901234567890123456789012345678901234567"
+	    "89012345678901234567890123456789012345678901234567890"), 2,
+	    "control is not valid, expected an absolute path of at most 107 bytes");
+	refused(STR_LIT("organisation = o key_file = /k roster { file = /r }\nstate_dir = /"
+	    "01234567890123456789012345678901234567890123456789012345678901234567890123456789"
+	    "0123456789012345678901234567890"), 2, "state_dir is too long for lectern.sock in it");
+}
+
+static void
+test_origins(void **state)
+{
+	static const char *bad[] = { "*", "https://*.a.example", "https://a.example/", "a.example",
+		"https://a.example/x", "HTTPS://a.example", "https://A.example", "https://", "://a",
+		"https://a.example:", "https://a.example:99999999", "https://a.example:0x",
+		"https://a..example", "https://a b", "https://u@a.example", "https://a.example?x",
+		"https://[::1", "https://[::1]x", "https://[a.b]", "null", "" };
+	static const char *good[] = { "https://a.example", "http://localhost:3000",
+		"https://docs.google.com", "http://127.0.0.1", "http://[fe80::1]:81",
+		"moz-extension://0a-b" };
+	char text[256];
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, BASE "listen { origins = {\n\"%s\" } }", bad[i]);
+		refused(str_of(text), 3, "listen.origins \"");
+	}
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(text, sizeof text, BASE "listen { origins = { \"%s\" } }", good[i]);
+		conf_free(read_ok(text));
+	}
+	refused(STR_LIT(BASE "listen { address = localhost }"), 2, "listen.address \"localhost\"");
+	refused(STR_LIT(BASE "listen { trusted_proxies = { \"10.0.0.0/8\" } }"), 2,
+	    "listen.trusted_proxies \"10.0.0.0/8\"");
+	refused(STR_LIT(BASE "listen { hosts = { \"https://a\" } }"), 2, "listen.hosts \"https://a\"");
+}
+
+static void
+test_together(void **state)
+{
+	(void)state;
+	refused(STR_LIT(BASE "listen {\ntls_key = /k }"), 3,
+	    "listen.tls_key without tls_certificate, expected both or neither");
+	refused(STR_LIT(BASE "listen {\ntls_certificate = /k }"), 3,
+	    "listen.tls_certificate without tls_key, expected both or neither");
+	refused(STR_LIT(BASE "identity { methods = { guest,\ntoken } }"), 2,
+	    "identity.methods has \"token\" without a key, expected token_key_file");
+	refused(STR_LIT(BASE "xmpp { host = ::1 }"), 2, "xmpp.host without any component");
+	refused(STR_LIT(BASE "xmpp { host = ::1 }\ncomponent a { jid = a.b\n}"), 4,
+	    "component \"a\" has no secret_file");
+	conf_free(read_ok(BASE "component a { jid = a.b }"));
+}
+
+static void
+test_jids(void **state)
+{
+	static const char *bad[] = { "*", "*.school.example", "a@school.example", "school.example/x",
+		"", ".a", "a.", "a..b", "a b", "%", "#" };
+	char text[256];
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, BASE "component a {\njid = \"%s\" }", bad[i]);
+		refused(str_of(text), 3, "component.jid \"");
+	}
+	conf_free(read_ok(BASE "component a { jid = \"sch\xc3\xb6ne.example\" }"));
+	refused(STR_LIT(BASE "component \"Writing\" { jid = a.b }"), 2, "component \"Writing\" is not valid");
+	refused(STR_LIT(BASE "component \"\" { jid = a.b }"), 2, "component \"\" is not valid");
+}
+
+static void
+test_remote_plaintext(void **state)
+{
+	static const char *remote[] = { "10.0.0.1", "xmpp.example", "128.0.0.1", "::2", "0.0.0.0",
+		"127.0.0.1.example", "localhost.example" };
+	static const char *local[] = { "127.0.0.1", "127.1.2.3", "::1", "localhost", "/run/x.sock" };
+	char text[256];
+	const char *component = "component a { jid = a.b secret_file = /c }";
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(remote); i++) {
+		snprintf(text, sizeof text, BASE "xmpp {\nhost = \"%s\" }\n%s", remote[i], component);
+		refused(str_of(text), 3, "xmpp.host \"");
+		assert_non_null(strstr(causes.data, "insecure_ok = true"));
+		snprintf(text, sizeof text, BASE "xmpp { host = \"%s\" insecure_ok = true }\n%s", remote[i],
+		    component);
+		conf_free(read_ok(text));
+	}
+	for (size_t i = 0; i < COUNT(local); i++) {
+		snprintf(text, sizeof text, BASE "xmpp { host = \"%s\" }\n%s", local[i], component);
+		conf_free(read_ok(text));
+	}
+}
+
+static void
+assert_restart(const char *before, const char *after, size_t n, const char *names)
+{
+	char text[512];
+	struct conf *a, *b;
+	struct buf got = BUF_INIT(0);
+
+	snprintf(text, sizeof text, BASE "%s", before);
+	a = read_ok(text);
+	snprintf(text, sizeof text, BASE "%s", after);
+	b = read_ok(text);
+	assert_int_equal(conf_needs_restart(a, b, &got), n);
+	if (!str_is(buf_view(&got), names))
+		fail_msg("%.*s, not %s", STR_ARG(buf_view(&got)), names);
+	buf_free(&got);
+	conf_free(a);
+	conf_free(b);
+}
+
+static void
+test_restart(void **state)
+{
+	(void)state;
+	assert_restart("", "", 0, "");
+	assert_restart("", "log_level = debug listen { origins = { \"http://a\" } } "
+	    "opt_out a { action = DROP }", 0, "");
+	assert_restart("", "listen { port = 1 } journal { segment_size = 1M }", 2,
+	    "listen.port, journal.segment_size");
+	assert_restart("", "control = /other", 1, "control");
+	assert_restart("", "component a { jid = a.b }", 1, "component");
+	assert_restart("component a { jid = a.b }", "component b { jid = a.b }", 1, "component");
+	assert_restart("component a { jid = a.b }", "component a { jid = a.b reducers = { x } }", 1,
+	    "component");
+	assert_restart("", "listen { tls_key = /k tls_certificate = /c }", 1, "listen.tls_key");
+	assert_restart("listen { tls_key = /a tls_certificate = /c }",
+	    "listen { tls_key = /b tls_certificate = /d }", 0, "");
+}
+
+/* ---- documents ---- */
+
+static char *
+slurp(const char *name)
+{
+	const char *top = getenv("top_srcdir") ? getenv("top_srcdir") : getenv("srcdir");
+	char path[512];
+	struct buf b = BUF_INIT(0);
+	char piece[4096];
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", top ? top : ".", name);
+	f = fopen(path, "r");
+	if (f == NULL)
+		fail_msg("%s is missing", path);
+	while ((n = fread(piece, 1, sizeof piece, f)) > 0)
+		buf_add(&b, piece, n);
+	fclose(f);
+	return buf_take(&b);
+}
+
+/* The example is valid as it stands and shows every option, set or commented
+ * out with its default. */
+static void
+test_example(void **state)
+{
+	char *text = slurp("packaging/lectern.conf");
+	struct conf *c = read_ok(text);
+	(void)state;
+
+	for (size_t i = 0; i < conf_n_rows; i++) {
+		const struct conf_row *row = &conf_rows[i];
+		char want[128];
+
+		snprintf(want, sizeof want, "%s = ", row->name);
+		if (strstr(text, want) == NULL)
+			fail_msg("the example lacks %s.%s", row->section, row->name);
+	}
+	conf_free(c);
+	mem_free(text);
+}
+
+/* The manual has every section and option, with the table's default and range. */
+static void
+test_manual(void **state)
+{
+	char *text = slurp("man/lectern.conf.5");
+	const char *at = text;
+	char want[256];
+	(void)state;
+
+	for (size_t i = 0; i < conf_n_rows; i++) {
+		const struct conf_row *row = &conf_rows[i];
+		const char *next;
+
+		snprintf(want, sizeof want, ".It Ic %s", row->name);
+		at = strstr(at, want);
+		if (at == NULL)
+			fail_msg("the manual lacks %s.%s in its place", row->section, row->name);
+		next = strstr(at + 1, "\n.It Ic ");
+		snprintf(want, sizeof want, "\n.Pq default Li %s",
+		    row->standard && row->standard[0] ? row->standard : "-");
+		if (row->standard != NULL && row->standard[0] != '\0') {
+			const char *found = strstr(at, want);
+			if (found == NULL || (next != NULL && found > next))
+				fail_msg("the manual lacks the default of %s.%s", row->section, row->name);
+		}
+		for (size_t k = 0; row->known != NULL && row->known[k] != NULL; k++) {
+			const char *found = strstr(at, row->known[k]);
+			if (found == NULL || (next != NULL && found > next))
+				fail_msg("the manual lacks %s of %s", row->known[k], row->name);
+		}
+	}
+	mem_free(text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_everything_is_everything),
+		cmocka_unit_test(test_print_reads_back),
+		cmocka_unit_test(test_required),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_origins),
+		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_jids),
+		cmocka_unit_test(test_remote_plaintext),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_example),
+		cmocka_unit_test(test_manual),
+	};
+
+	return cmocka_run_group_tests_name("conf", tests, rig_setup, rig_teardown);
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of state/roster: addresses, who may read whom, and which files are
+ * refused, with file and line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "state/roster.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+#define KEY STR_LIT("0123456789abcdefghijklmnopqrstuv")
+#define HEAD "class,role,id,jid,name\n"
+
+static char folder[] = "/tmp/test_roster.XXXXXX";
+static char *file;
+
+static void
+write_roster(struct str text)
+{
+	FILE *f = fopen(file, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text.p, 1, text.n, f), text.n);
+	assert_int_equal(fclose(f), 0);
+}
+
+static struct roster *
+load_file(const char *path, bool allow_empty, char **why)
+{
+	struct roster_options o = { .file = path, .allow_empty = allow_empty, .pseudonym_key = KEY };
+
+	*why = NULL;
+	return roster_load("csv", &o, why);
+}
+
+static struct roster *
+load(struct str text)
+{
+	char *why;
+	struct roster *r;
+
+	write_roster(text);
+	r = load_file(file, false, &why);
+	if (r == NULL)
+		fail_msg("%s", why);
+	return r;
+}
+
+/* The file is refused at this line (0: as a whole), for this reason. */
+static void
+refuse(struct str text, unsigned line, const char *reason)
+{
+	char *why, *where = line > 0 ? mem_printf("%s:%u: ", file, line) : mem_printf("%s: ", file);
+
+	write_roster(text);
+	assert_null(load_file(file, false, &why));
+	if (why == NULL || !str_starts(str_of(why), where) || strstr(why, reason) == NULL)
+		fail_msg("\"%s\", not %s ... %s", why ? why : "", where, reason);
+	mem_free(why);
+	mem_free(where);
+}
+
+/* ---- addresses ---- */
+
+static void
+test_jid(void **state)
+{
+	static const struct { struct str in; const char *out; } cases[] = {
+		{ STR_LIT("anna@school.example"), "anna@school.example" },
+		{ STR_LIT("Anna.B+c@School.Example"), "anna.b+c@school.example" },
+		{ STR_LIT("a@b"), "a@b" },
+		{ STR_LIT("a@b."), "a@b" },
+		{ STR_LIT("a@127.0.0.1"), "a@127.0.0.1" },
+		{ STR_LIT("\xc3\x89m@\xc3\xa9" "cole.example"), "\xc3\x89m@\xc3\xa9" "cole.example" },
+		{ STR_LIT("@x"), NULL },
+		{ STR_LIT("a@"), NULL },
+		{ STR_LIT("a"), NULL },
+		{ STR_LIT(""), NULL },
+		{ STR_LIT("@"), NULL },
+		{ STR_LIT("a@b@c"), NULL },
+		{ STR_LIT("a@b/phone"), NULL },
+		{ STR_LIT("a@b/.."), NULL },
+		{ STR_LIT("a/b@c"), NULL },
+		{ STR_LIT("a@.b"), NULL },
+		{ STR_LIT("a@b..c"), NULL },
+		{ STR_LIT("a@b.."), NULL },
+		{ STR_LIT("a@."), NULL },
+		{ STR_LIT("a@[::1]"), NULL },
+		{ STR_LIT("a@b:5222"), NULL },
+		{ STR_LIT("a@b_c"), NULL },
+		{ STR_LIT("*@school-b"), NULL },
+		{ STR_LIT("a@*"), NULL },
+		{ STR_LIT("#@school"), NULL },
+		{ STR_LIT("%@school"), NULL },
+		{ STR_LIT("+@school"), NULL },
+		{ STR_LIT("a@+"), NULL },
+		{ STR_LIT("a b@school"), NULL },
+		{ STR_LIT(" a@school"), NULL },
+		{ STR_LIT("a@school "), NULL },
+		{ STR_LIT("a\0@school"), NULL },
+		{ STR_LIT("a@school\0.evil"), NULL },
+		{ STR_LIT("a\n@school"), NULL },
+		{ STR_LIT("a\"@school"), NULL },
+		{ STR_LIT("xmpp:a@school"), NULL },
+		{ STR_LIT("a\xe2\x80\x8b@school"), NULL },      /* U+200B */
+		{ STR_LIT("a\xe2\x80\xae@school"), NULL },      /* U+202E */
+		{ STR_LIT("a@sch\xef\xbb\xbfool"), NULL },      /* U+FEFF */
+		{ STR_LIT("a\xc2\xa0@school"), NULL },          /* U+00A0 */
+		{ STR_LIT("a\xef\xbf\xbe@school"), NULL },      /* U+FFFE */
+		{ STR_LIT("a\xff@school"), NULL },
+		{ STR_LIT("a\xed\xa0\x80@school"), NULL },      /* surrogate */
+		{ STR_LIT("a\xc3"), NULL },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf out = BUF_INIT(0);
+		bool ok = roster_jid(cases[i].in, &out);
+
+		if (ok != (cases[i].out != NULL) || (ok && !str_is(buf_view(&out), cases[i].out)))
+			fail_msg("%.*s", STR_ARG(cases[i].in));
+		assert_true(ok || out.len == 0);
+		buf_free(&out);
+	}
+}
+
+static void
+test_jid_length(void **state)
+{
+	char *text = mem_alloc(2100);
+	struct buf out = BUF_INIT(0);
+	(void)state;
+
+	memset(text, 'a', 2100);
+	text[1023] = '@';
+	assert_true(roster_jid((struct str){ text, 1023 + 1 + 1023 }, &out));
+	assert_false(roster_jid((struct str){ text, 1023 + 1 + 1024 }, &out));
+	text[1023] = 'a';
+	text[1024] = '@';
+	assert_false(roster_jid((struct str){ text, 1026 }, &out));
+	buf_free(&out);
+	mem_free(text);
+}
+
+/* ---- who may read whom ---- */
+
+static void
+test_school(void **state)
+{
+	const struct roster_student *s1, *s2;
+	const struct roster_class *b;
+	struct roster *r;
+	uint64_t version;
+	(void)state;
+
+	r = load(STR_LIT("\xef\xbb\xbf# the school\r\n\r\n"
+	    "class,role,id,jid,name\r\n"
+	    "7b,teacher,,T1@School.test,\r\n"
+	    "7b,student,s1,s1@school.test,Anna First\r\n"
+	    "7b,student,s2,,\"Bo, the \"\"second\"\"\"\r\n"
+	    "8a, teacher ,,t2@school.test,Ms. Two\r\n"
+	    "8a,student,s2,,\r\n"
+	    "8a,student,s3,, =cmd() \r\n"
+	    ",guardian,s1,g1@home.test,\r\n"
+	    "7b,student,s1,S1@school.test,\r\n"
+	    "7b,teacher,,t1@school.test,\r\n"
+	    ",guardian,s1,g1@home.test,"));
+	assert_int_equal(roster_classes(r), 2);
+	assert_int_equal(roster_students(r), 3);
+	assert_string_equal(roster_class_at(r, 0)->name, "7b");
+	assert_string_equal(roster_class_at(r, 1)->name, "8a");
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(roster_student_at(r, i)->id[1], '1' + (int)i);
+	assert_string_equal(roster_student_at(r, 2)->name, "=cmd()");
+
+	b = roster_class(r, STR_LIT("7b"));
+	assert_int_equal(b->n_teachers, 1);
+	assert_int_equal(b->n_students, 2);
+	assert_true(strcmp(b->students[0]->pseudonym, b->students[1]->pseudonym) < 0);
+	assert_true(roster_teaches(b, STR_LIT("t1@school.test")));
+	assert_false(roster_teaches(b, STR_LIT("t2@school.test")));
+	assert_false(roster_teaches(b, STR_LIT("t1@school.tes")));
+	assert_false(roster_teaches(b, STR_LIT("t1@school.testt")));
+	assert_false(roster_teaches(b, STR_LIT("")));
+	assert_null(roster_class(r, STR_LIT("7")));
+
+	s1 = roster_student(r, STR_LIT("s1"));
+	s2 = roster_student(r, STR_LIT("s2"));
+	assert_string_equal(s1->name, "Anna First");
+	assert_string_equal(s2->name, "Bo, the \"second\"");
+	assert_int_equal(s1->n_readers, 2);
+	assert_int_equal(s2->n_classes, 2);
+	assert_ptr_equal(roster_by_pseudonym(r, str_of(s1->pseudonym)), s1);
+	assert_true(roster_may_read(s1, STR_LIT("s1@school.test")));
+	assert_true(roster_may_read(s1, STR_LIT("g1@home.test")));
+	assert_true(roster_may_read(s1, STR_LIT("t1@school.test")));
+	assert_false(roster_may_read(s1, STR_LIT("t2@school.test")));
+	assert_true(roster_may_read(s2, STR_LIT("t1@school.test")));
+	assert_true(roster_may_read(s2, STR_LIT("t2@school.test")));
+	assert_false(roster_may_read(s2, STR_LIT("g1@home.test")));
+	assert_false(roster_may_read(s2, STR_LIT("")));
+	assert_null(roster_student(r, STR_LIT("S1")));
+
+	version = roster_version(r);
+	roster_free(r);
+	r = load(STR_LIT(HEAD "7b,teacher,,t@x,\n"));
+	assert_true(roster_version(r) > version);
+	roster_free(r);
+}
+
+/* ---- files ---- */
+
+static void
+test_rows(void **state)
+{
+	static const struct { struct str text; unsigned line; const char *reason; } cases[] = {
+		{ STR_LIT("7b,teacher,,t@x,\n"), 1, "no header" },
+		{ STR_LIT("Class,role,id,jid,name\n"), 1, "no header" },
+		{ STR_LIT(HEAD "7b,teacher,,t@x\n"), 2, "fewer than 5 cells" },
+		{ STR_LIT(HEAD "7b,teacher,,t@x,,\n"), 2, "more than 5 cells" },
+		{ STR_LIT(HEAD "\n#\n7b,teacher,,t@x,,,\n"), 4, "more than 5 cells" },
+		{ STR_LIT(HEAD "7b,Teacher,,t@x,\n"), 2, "not a role" },
+		{ STR_LIT(HEAD "7b,,,t@x,\n"), 2, "not a role" },
+		{ STR_LIT(HEAD ",teacher,,t@x,\n"), 2, "without a class" },
+		{ STR_LIT(HEAD "7b,teacher,t,,\n"), 2, "without a jid" },
+		{ STR_LIT(HEAD "7b,teacher,,*@school-b,\n"), 2, "not the address of a person" },
+		{ STR_LIT(HEAD "7b,student,,s@x,\n"), 2, "no valid id" },
+		{ STR_LIT(HEAD ",student,s,,\n"), 2, "without a class" },
+		{ STR_LIT(HEAD ",guardian,s,,\n"), 2, "without a jid" },
+		{ STR_LIT(HEAD ",guardian,,g@x,\n"), 2, "no valid id" },
+		{ STR_LIT(HEAD "7b,student,a,,\n,guardian,b,g@x,\n,guardian,c,g@x,\n"), 3,
+		    "a guardian of nobody" },
+		{ STR_LIT(HEAD "7b,teacher,,t@x,\n7b,student,s,T@x,\n"), 3, "is a teacher of this class" },
+		{ STR_LIT(HEAD "7b,student,s,t@x,\n7b,teacher,,t@x,\n"), 3, "is a student of this class" },
+		{ STR_LIT(HEAD "7b,student,a,s@x,\n8a,student,b,s@x,\n"), 3, "another student" },
+		{ STR_LIT(HEAD "7b,student,a,s@x,\n8a,student,a,t@x,\n"), 3, "another jid" },
+		{ STR_LIT(HEAD "7b,student,a,,Ann\n8a,student,a,,Bob\n"), 3, "another name" },
+		{ STR_LIT(HEAD "7b,student,a,,\"Ann\n"), 2, "not closed" },
+		{ STR_LIT(HEAD "7b,student,a,,\"A\nnn\"\n"), 2, "not closed" },
+		{ STR_LIT(HEAD "7b,student,a,,\"Ann\" B\n"), 2, "out of place" },
+		{ STR_LIT(HEAD "7b,student,a,,A\"nn\n"), 2, "out of place" },
+		{ STR_LIT(HEAD "7b,student,a,,A\tnn\n"), 2, "control character" },
+		{ STR_LIT(HEAD "7b,student,a,,A\0nn\n"), 2, "control character" },
+		{ STR_LIT(HEAD "7b,student,a,,A\xc2\x85nn\n"), 2, "control character" },
+		{ STR_LIT(HEAD "7b,student,a,,A\rnn\n"), 2, "control character" },
+		{ STR_LIT(HEAD "7b,student,a,,Zo\xeb\n"), 2, "byte 39 of the file is not UTF-8" },
+		{ STR_LIT("\xff\xfe" "c\0l\0a\0s\0s\0"), 1, "byte 0 of the file is not UTF-8" },
+		{ STR_LIT(""), 0, "no rows" },
+		{ STR_LIT("# nothing\n\n"), 0, "no rows" },
+		{ STR_LIT(HEAD), 0, "no rows" },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		refuse(cases[i].text, cases[i].line, cases[i].reason);
+}
+
+/* The same person may be teacher here and student there, or guardian of a
+ * student of the own class. */
+static void
+test_allowed(void **state)
+{
+	(void)state;
+	roster_free(load(STR_LIT(HEAD "7b,teacher,,p@x,\n8a,student,p,p@x,\n7b,student,k,,\n"
+	    ",guardian,k,p@x,\n,guardian,p,p@x,\n")));
+	roster_free(load(STR_LIT(HEAD ",guardian,k,g@x,\n7b,student,k,g@x,\n")));
+	roster_free(load(STR_LIT(HEAD "7b,teacher,same,t@x,Name\n7b,teacher,same,u@x,Other\n")));
+}
+
+static void
+test_limits(void **state)
+{
+	struct buf text = BUF_INIT(0);
+	char *long_text = mem_alloc(70000);
+	(void)state;
+
+	memset(long_text, 'n', 70000);
+	buf_z(&text, HEAD "7b,student,a,,");
+	buf_add(&text, long_text, 1024);
+	roster_free(load(buf_view(&text)));
+	buf_byte(&text, 'n');
+	refuse(buf_view(&text), 2, "1024 bytes");
+	buf_add(&text, long_text, 66000);
+	refuse(buf_view(&text), 2, "64 KiB");
+	buf_clear(&text);
+	buf_printf(&text, HEAD "7b,student,%.*s,,", IDENT_ID_MAX, long_text);
+	roster_free(load(buf_view(&text)));
+	buf_clear(&text);
+	buf_printf(&text, HEAD "7b,student,%.*s,,", IDENT_ID_MAX + 1, long_text);
+	refuse(buf_view(&text), 2, "no valid id");
+	mem_free(long_text);
+	buf_free(&text);
+}
+
+static void
+test_many(void **state)
+{
+	struct buf text = BUF_INIT(0);
+	struct roster *r;
+	(void)state;
+
+	buf_z(&text, HEAD);
+	for (unsigned i = 0; i < 100000; i++)
+		buf_printf(&text, "c%u,student,s%u,s%u@x,\n", i / 30, i, i);
+	r = load(buf_view(&text));
+	assert_int_equal(roster_students(r), 100000);
+	assert_int_equal(roster_classes(r), 3334);
+	assert_int_equal(roster_class(r, STR_LIT("c0"))->n_students, 30);
+	roster_free(r);
+	buf_clear(&text);
+	buf_z(&text, HEAD);
+	for (unsigned i = 0; i <= 1000000; i++)
+		buf_z(&text, "c,teacher,,t@x,\n");
+	refuse(buf_view(&text), 1000002, "1000000");
+	buf_free(&text);
+}
+
+static void
+test_places(void **state)
+{
+	static const struct { const char *path, *reason; } cases[] = {
+		{ "/nonexistent/roster.csv", "cannot be opened" },
+		{ "/dev/zero", "not a regular file" },
+		{ folder, "not a regular file" },
+	};
+	char *why, *fifo = mem_printf("%s/fifo", folder), *link = mem_printf("%s/link", folder);
+	struct roster_options o = { .file = file };
+	struct roster *r;
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_null(load_file(cases[i].path, true, &why));
+		assert_non_null(strstr(why, cases[i].reason));
+		mem_free(why);
+	}
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_null(load_file(fifo, true, &why));
+	mem_free(why);
+	unlink(fifo);
+	write_roster(STR_LIT("# nobody yet\n"));
+	assert_int_equal(symlink(file, link), 0);
+	r = load_file(link, true, &why);
+	assert_non_null(r);
+	assert_int_equal(roster_students(r), 0);
+	assert_int_equal(roster_classes(r), 0);
+	roster_free(r);
+	unlink(link);
+	assert_null(roster_load("ldap", &o, &why));
+	assert_non_null(strstr(why, "\"ldap\" is not known, expected one of csv"));
+	mem_free(why);
+	mem_free(fifo);
+	mem_free(link);
+}
+
+/* Sparse, so it costs no disk. */
+static void
+test_too_large(void **state)
+{
+	char *why;
+	(void)state;
+
+	write_roster(STR_LIT(HEAD));
+	assert_int_equal(truncate(file, ((off_t)256 << 20) + 1), 0);
+	assert_null(load_file(file, true, &why));
+	assert_non_null(strstr(why, "larger than the limit"));
+	mem_free(why);
+}
+
+/* ---- building one ---- */
+
+static void
+test_guardian_alone(void **state)
+{
+	struct roster *r = roster_new(KEY);
+	const char *why;
+	(void)state;
+
+	assert_int_equal(roster_add(r, ROSTER_GUARDIAN, STR_LIT(""), STR_LIT("s"), STR_LIT("g@x"),
+	    STR_LIT(""), &why), ERR_OK);
+	assert_int_equal(roster_seal(r, &why), ERR_INVALID);
+	assert_non_null(why);
+	roster_free(r);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	if (mkdtemp(folder) == NULL)
+		return -1;
+	file = mem_printf("%s/roster.csv", folder);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	unlink(file);
+	mem_free(file);
+	return rmdir(folder);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_jid),
+		cmocka_unit_test(test_jid_length),
+		cmocka_unit_test(test_school),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_allowed),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_guardian_alone),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -24,6 +24,8 @@ bool event_doc_id(const struct event *e, struct str *out);
 /* A field by dotted path, locked fields laid over the event's own. The event
  * is parsed on the first call. */
 bool event_get(const struct event *e, const char *path, struct json *out);
+/* The JSON text of a top-level field, byte for byte as the client wrote it. */
+bool event_raw(const struct event *e, const char *key, struct str *out);
 
 /* ---- the descriptor ---- */
 
@@ -37,6 +39,10 @@ enum reduced {
 #define REDUCER_SCOPE_MAX 4
 #define REDUCER_STATE_MAX 4096 /* bytes of a state struct */
 
+/* Carries a client's own data, not something the student did: goes only to
+ * reducers that name it in `events`. */
+#define EVENT_SAVE_BLOB "save_blob"
+
 struct reducer {
 	uint32_t abi;       /* REDUCER_ABI */
 	uint32_t abi_size;  /* sizeof(struct reducer) */
@@ -45,7 +51,9 @@ struct reducer {
 	                     * the state is the same as one of its own. */
 	const char *source; /* exact source, or NULL for any */
 	const char *events[4]; /* exact event names, or none for all */
-	const char *scope[REDUCER_SCOPE_MAX + 1]; /* event fields beside the student, sorted */
+	/* Event fields beside the student, sorted. Only events that have them all,
+	 * each a string or an integer, are reduced. */
+	const char *scope[REDUCER_SCOPE_MAX + 1];
 	unsigned version;   /* of the state's JSON, part of the datatype URN */
 	bool internal;      /* kept but never published */
 	size_t size;        /* of the state struct */
@@ -59,6 +67,9 @@ struct reducer {
 	void (*encode)(const void *state, struct jsonw *w);
 	/* Into a state just initialised; false if the value does not fit. */
 	bool (*decode)(void *state, struct json v);
+	/* In place of decode, for a state that must keep the text as it is: what
+	 * encode wrote, byte for byte. */
+	bool (*decode_text)(void *state, struct str json);
 	void (*fini)(void *state); /* frees what the state owns; NULL: nothing */
 };
 

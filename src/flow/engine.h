@@ -10,13 +10,19 @@
 #include "state/ident.h"
 #include "state/journal.h"
 
+/* What clients can make us keep. Where a limit is met, the reducer fails on the
+ * event as on any other that it cannot reduce. */
+#define ENGINE_STUDENT_STATES_MAX 16384
+#define ENGINE_SCOPE_VALUE_MAX 512 /* bytes of one value of a scope, unescaped */
+
 struct engine;
 
 /* A student the engine has seen; lives as long as the engine. */
 struct student {
 	char *id; /* safe_user_id */
 	char pseudonym[PSEUDONYM_LEN + 1];
-	struct state *states; /* linked by state.of_student */
+	struct state *states; /* linked by state.of_student, the newest first */
+	size_t n_states;      /* at most ENGINE_STUDENT_STATES_MAX */
 };
 
 struct state {
@@ -78,11 +84,14 @@ bool engine_knows_source(const struct engine *e, struct str source);
 /* Appends the state's JSON value. */
 void engine_encode(const struct state *s, struct buf *out);
 
-/* Entries for a snapshot, sorted, so that equal engines give equal bytes:
- * states (with seq, position, time and sec), streams and live sessions. */
+/* Entries for a snapshot, sorted, so that equal engines give equal bytes: what
+ * the reducers are, states (with seq, position, time and sec), streams and live
+ * sessions. */
 typedef void engine_entry_cb(void *arg, uint8_t kind, struct str key, struct str value);
 void engine_save(struct engine *e, engine_entry_cb *cb, void *arg);
-/* Takes one entry back (snapshot_entry_cb, arg is the engine). */
+/* Takes one entry back, in the order they were given (snapshot_entry_cb, arg is
+ * the engine, new). ERR_DAMAGED when it does not read, or when other reducers
+ * made it: then only the whole journal gives the right states. */
 enum err engine_load(void *engine, uint8_t kind, struct str key, struct str value);
 /* After the last engine_load: the position the entries include. */
 void engine_loaded(struct engine *e, uint64_t position);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* engine: everything it knows, as sorted entries for a snapshot and back; what
+ * changed, for a KVS; and the digest of it all. */
+#include "base/crypt.h"
+#include "base/mem.h"
+#include "base/pack.h"
+#include "flow/engine_priv.h"
+
+/* Raise when entries, keys or the fold itself change their meaning: snapshots
+ * of before are then ignored and the journal is replayed. */
+#define ENGINE_FOLD_VERSION 1
+
+/* Kinds of entries, in the order they are given. Values are on disk. */
+enum engine_entry {
+	ENGINE_ENTRY_REDUCERS = 1, /* fingerprint of the reducers, always the first */
+	ENGINE_ENTRY_STATE = 2,
+	ENGINE_ENTRY_STREAM = 3,
+	ENGINE_ENTRY_SESSION = 4,
+};
+
+struct engine_saving {
+	engine_entry_cb *cb;
+	void *arg;
+	struct buf value;
+};
+
+/* ---- save ---- */
+
+static void
+engine_pack_z(struct buf *out, const char *z)
+{
+	pack_str(out, str_of(z));
+}
+
+static void
+engine_describe(struct buf *out, const struct reducer *r)
+{
+	engine_pack_z(out, r->id);
+	engine_pack_z(out, engine_key_id(r));
+	engine_pack_z(out, r->source);
+	pack_u32(out, r->version);
+	for (size_t i = 0; i < sizeof r->events / sizeof *r->events; i++)
+		engine_pack_z(out, r->events[i]);
+	for (size_t i = 0; r->scope[i] != NULL; i++)
+		engine_pack_z(out, r->scope[i]);
+	pack_u32(out, 0);
+}
+
+/* A snapshot holds the fold only up to its position: a reducer that did not
+ * take part, or was another one then, cannot go on from there. */
+static void
+engine_fingerprint(const struct engine *e, struct buf *out)
+{
+	struct buf text = BUF_INIT(0);
+	uint8_t hash[CRYPT_SHA256];
+
+	pack_u32(&text, ENGINE_FOLD_VERSION);
+	for (size_t i = 0; i < e->n_reducers; i++)
+		engine_describe(&text, e->reducers[i].r);
+	crypt_sha256(&(struct str){ text.data, text.len }, 1, hash);
+	crypt_hex(out, hash, sizeof hash);
+	buf_free(&text);
+}
+
+static void
+engine_pack_state(struct buf *out, const struct state *s)
+{
+	pack_u32(out, s->reducer->version);
+	pack_u8(out, (uint8_t)s->sec);
+	pack_u64(out, s->seq);
+	pack_u64(out, s->position);
+	pack_u64(out, (uint64_t)s->time_us);
+	engine_pack_z(out, s->reducer->id);
+	engine_pack_z(out, s->student->id);
+	engine_pack_z(out, s->scope);
+	engine_encode(s, out);
+}
+
+static void
+engine_save_states(struct engine *e, struct engine_saving *to)
+{
+	struct map_iter *sorted = map_sorted(e->states);
+
+	for (size_t i = 0; i < map_size(e->states); i++) {
+		buf_clear(&to->value);
+		engine_pack_state(&to->value, sorted[i].value);
+		to->cb(to->arg, ENGINE_ENTRY_STATE, sorted[i].key, buf_view(&to->value));
+	}
+	mem_free(sorted);
+}
+
+/* A stream without a durable event is one that only the front knows. */
+static void
+engine_save_stream_cb(void *arg, struct str key, const struct stream *t)
+{
+	struct engine_saving *to = arg;
+
+	if (t->durable == 0)
+		return;
+	buf_clear(&to->value);
+	pack_u64(&to->value, t->durable);
+	to->cb(to->arg, ENGINE_ENTRY_STREAM, key, buf_view(&to->value));
+}
+
+static void
+engine_save_sessions(struct engine *e, struct engine_saving *to)
+{
+	struct map_iter *sorted = map_sorted(e->sessions);
+
+	for (size_t i = 0; i < map_size(e->sessions); i++) {
+		const struct engine_session *s = sorted[i].value;
+
+		buf_clear(&to->value);
+		pack_u64(&to->value, s->statement);
+		buf_add(&to->value, s->body, s->body_len);
+		to->cb(to->arg, ENGINE_ENTRY_SESSION, sorted[i].key, buf_view(&to->value));
+	}
+	mem_free(sorted);
+}
+
+/* What is the fold of the journal; the rest is who is connected. */
+static void
+engine_save_fold(struct engine *e, struct engine_saving *to)
+{
+	engine_fingerprint(e, &to->value);
+	to->cb(to->arg, ENGINE_ENTRY_REDUCERS, STR_LIT("reducers"), buf_view(&to->value));
+	engine_save_states(e, to);
+	streams_each(e->streams, engine_save_stream_cb, to);
+}
+
+void
+engine_save(struct engine *e, engine_entry_cb *cb, void *arg)
+{
+	struct engine_saving to = { .cb = cb, .arg = arg };
+
+	engine_save_fold(e, &to);
+	engine_save_sessions(e, &to);
+	buf_free(&to.value);
+}
+
+/* ---- load ---- */
+
+static bool
+engine_decode(struct engine *e, struct state *s, struct str json)
+{
+	const struct reducer *r = s->reducer;
+	char *padded;
+	struct json root;
+	bool ok;
+
+	if (r->decode_text != NULL)
+		return r->decode_text(s->data, json);
+	if (e->load_doc == NULL)
+		e->load_doc = json_doc_new();
+	padded = mem_zalloc(json.n + JSON_PADDING);
+	memcpy(padded, json.p, json.n);
+	ok = json_parse(e->load_doc, (struct str){ padded, json.n }, &root) == ERR_OK &&
+	    r->decode(s->data, root);
+	mem_free(padded);
+	return ok;
+}
+
+static bool
+engine_load_state(struct engine *e, struct str key, struct unpack *u)
+{
+	uint32_t version = unpack_u32(u);
+	uint8_t sec = unpack_u8(u);
+	uint64_t seq = unpack_u64(u), position = unpack_u64(u), time_us = unpack_u64(u);
+	const struct reducer *r = engine_reducer(e, unpack_str(u));
+	struct str student = unpack_str(u), scope = unpack_str(u);
+	struct state *s;
+
+	if (u->failed || u->left.n == 0 || student.n == 0 || key.n == 0 || r == NULL ||
+	    version != r->version || sec >= SEC_COUNT || map_get(e->states, key) != NULL)
+		return false;
+	s = engine_state_new(r, engine_student_of(e, student), key, scope);
+	s->seq = seq;
+	s->position = position;
+	s->time_us = (int64_t)time_us;
+	s->sec = (enum sec)sec;
+	if (!engine_decode(e, s, u->left)) {
+		engine_state_drop(s);
+		return false;
+	}
+	engine_add(e, s);
+	engine_mark_dirty(e, s); /* what a store has of it, nobody knows */
+	return true;
+}
+
+static bool
+engine_load_reducers(struct engine *e, struct str value)
+{
+	struct buf mine = BUF_INIT(0);
+
+	engine_fingerprint(e, &mine);
+	e->load_checked = str_eq(buf_view(&mine), value);
+	buf_free(&mine);
+	return e->load_checked;
+}
+
+static bool
+engine_load_stream(struct engine *e, struct str key, struct unpack *u)
+{
+	uint64_t durable = unpack_u64(u);
+
+	if (u->failed || u->left.n > 0 || memchr(key.p, '\0', key.n) == NULL)
+		return false;
+	streams_put(e->streams, key, durable);
+	return true;
+}
+
+static bool
+engine_load_session(struct engine *e, struct str key, struct unpack *u)
+{
+	uint64_t statement = unpack_u64(u), id = 0;
+
+	for (size_t i = 0; i < key.n; i++)
+		id = id << 8 | (unsigned char)key.p[i];
+	return !u->failed && key.n == sizeof(struct engine_session_key) &&
+	    engine_session_put(e, id, statement, u->left);
+}
+
+enum err
+engine_load(void *engine, uint8_t kind, struct str key, struct str value)
+{
+	struct engine *e = engine;
+	struct unpack u = { .left = value };
+	bool ok = false;
+
+	if (kind == ENGINE_ENTRY_REDUCERS)
+		ok = engine_load_reducers(e, value);
+	else if (!e->load_checked)
+		ok = false;
+	else if (kind == ENGINE_ENTRY_STATE)
+		ok = engine_load_state(e, key, &u);
+	else if (kind == ENGINE_ENTRY_STREAM)
+		ok = engine_load_stream(e, key, &u);
+	else if (kind == ENGINE_ENTRY_SESSION)
+		ok = engine_load_session(e, key, &u);
+	return ok ? ERR_OK : ERR_DAMAGED;
+}
+
+void
+engine_loaded(struct engine *e, uint64_t position)
+{
+	e->position = position;
+	json_doc_free(e->load_doc);
+	e->load_doc = NULL;
+}
+
+/* ---- states alone ---- */
+
+void
+engine_flush_dirty(struct engine *e, engine_state_cb *cb, void *arg)
+{
+	struct buf json = BUF_INIT(0);
+
+	for (size_t i = 0; i < e->n_dirty; i++) {
+		buf_clear(&json);
+		engine_encode(e->dirty[i], &json);
+		e->dirty[i]->dirty = false;
+		cb(arg, e->dirty[i], buf_view(&json));
+	}
+	e->n_dirty = 0;
+	buf_free(&json);
+}
+
+void
+engine_each(struct engine *e, engine_state_cb *cb, void *arg)
+{
+	struct map_iter *sorted = map_sorted(e->states);
+	struct buf json = BUF_INIT(0);
+
+	for (size_t i = 0; i < map_size(e->states); i++) {
+		buf_clear(&json);
+		engine_encode(sorted[i].value, &json);
+		cb(arg, sorted[i].value, buf_view(&json));
+	}
+	buf_free(&json);
+	mem_free(sorted);
+}
+
+/* ---- digest ---- */
+
+/* Each entry is hashed together with the hash so far, so that nothing grows
+ * with the number of entries. */
+static void
+engine_digest_cb(void *arg, uint8_t kind, struct str key, struct str value)
+{
+	uint8_t *hash = arg;
+	struct buf head = BUF_INIT(0);
+
+	pack_u8(&head, kind);
+	pack_u64(&head, key.n);
+	pack_u64(&head, value.n);
+	crypt_sha256((struct str[]){ { (char *)hash, CRYPT_SHA256 }, buf_view(&head), key, value }, 4, hash);
+	buf_free(&head);
+}
+
+void
+engine_digest(struct engine *e, char out[65])
+{
+	uint8_t hash[CRYPT_SHA256] = { 0 };
+	struct engine_saving to = { .cb = engine_digest_cb, .arg = hash };
+	struct buf hex = BUF_INIT(0);
+
+	engine_save_fold(e, &to);
+	crypt_hex(&hex, hash, sizeof hash);
+	memcpy(out, hex.data, 64);
+	out[64] = '\0';
+	buf_free(&hex);
+	buf_free(&to.value);
+}

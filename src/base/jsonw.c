@@ -33,17 +33,26 @@ jsonw_bit(const struct jsonw *w)
 	return (uint64_t)1 << (w->depth - 1);
 }
 
-/* The comma that is due before a key or a value. */
-static void
-jsonw_comma(struct jsonw *w)
+/* Whether a comma is due before the key or value that comes now. */
+static bool
+jsonw_comma_due(struct jsonw *w)
 {
+	bool due = false;
+
 	if (w->after_key) {
 		w->after_key = false;
 	} else if (w->depth > 0) {
-		if (w->has_item & jsonw_bit(w))
-			buf_byte(w->out, ',');
+		due = (w->has_item & jsonw_bit(w)) != 0;
 		w->has_item |= jsonw_bit(w);
 	}
+	return due;
+}
+
+static void
+jsonw_comma(struct jsonw *w)
+{
+	if (jsonw_comma_due(w))
+		buf_byte(w->out, ',');
 }
 
 static void
@@ -131,29 +140,58 @@ jsonw_plain_run(struct str s)
 	return n;
 }
 
+/* A string that needs no escape, with what stands around it, in one piece. */
 static void
-jsonw_put_quoted(struct buf *out, struct str s)
+jsonw_put_plain(struct jsonw *w, struct str s, bool key)
 {
-	buf_byte(out, '"');
+	bool comma = jsonw_comma_due(w);
+	size_t total = comma + s.n + 2 + key;
+	char *at = buf_room(w->out, total);
+
+	if (at == NULL)
+		return;
+	if (comma)
+		*at++ = ',';
+	*at++ = '"';
+	if (s.n > 0)
+		memcpy(at, s.p, s.n);
+	at[s.n] = '"';
+	if (key)
+		at[s.n + 1] = ':';
+	w->out->len += total;
+}
+
+static void
+jsonw_put_escaped(struct jsonw *w, struct str s, bool key)
+{
+	jsonw_comma(w);
+	buf_byte(w->out, '"');
 	while (s.n > 0) {
 		size_t n = jsonw_plain_run(s);
 
-		buf_add(out, s.p, n);
+		buf_add(w->out, s.p, n);
 		if (n < s.n)
-			n += jsonw_put_escape(out, (struct str){ s.p + n, s.n - n });
+			n += jsonw_put_escape(w->out, (struct str){ s.p + n, s.n - n });
 		s.p += n;
 		s.n -= n;
 	}
-	buf_byte(out, '"');
+	buf_z(w->out, key ? "\":" : "\"");
+}
+
+static void
+jsonw_put_string(struct jsonw *w, struct str s, bool key)
+{
+	if (jsonw_plain_run(s) == s.n)
+		jsonw_put_plain(w, s, key);
+	else
+		jsonw_put_escaped(w, s, key);
+	w->after_key = key;
 }
 
 void
 jsonw_key_str(struct jsonw *w, struct str key)
 {
-	jsonw_comma(w);
-	jsonw_put_quoted(w->out, key);
-	buf_byte(w->out, ':');
-	w->after_key = true;
+	jsonw_put_string(w, key, true);
 }
 
 void
@@ -165,8 +203,7 @@ jsonw_key(struct jsonw *w, const char *key)
 void
 jsonw_str(struct jsonw *w, struct str s)
 {
-	jsonw_comma(w);
-	jsonw_put_quoted(w->out, s);
+	jsonw_put_string(w, s, false);
 }
 
 void

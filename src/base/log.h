@@ -14,8 +14,9 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 void log_set_level(enum log_level level);
 void log_toggle_debug(void);
 bool log_level_by_name(const char *name, enum log_level *out);
-/* With journald (JOURNAL_STREAM set) lines start with "<N>", else with the
- * UTC time. */
+/* When standard error is the journal's (JOURNAL_STREAM names it) lines start
+ * with "<N>", else with the UTC time. At most 4096 bytes; a longer line ends in
+ * " [cut]". Safe in any thread. */
 void log_line(enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -4,6 +4,7 @@
  * look-up of an absent key stays short for ever. */
 #include "base/map.h"
 
+#include <endian.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -62,12 +63,27 @@ map_sip_round(uint64_t v[4])
 }
 
 static inline uint64_t
-map_load(const char *p, size_t n)
+map_load(const char *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof word);
+	return le64toh(word);
+}
+
+/* The last n < 8 bytes of the key as a word, the bytes above them zero. A key
+ * of 8 bytes and more has them at the end of a whole word. */
+static inline uint64_t
+map_load_tail(struct str key, size_t n)
 {
 	uint64_t word = 0;
 
+	if (n == 0)
+		return 0;
+	if (key.n >= 8)
+		return map_load(key.p + key.n - 8) >> (64 - 8 * n);
 	for (size_t i = 0; i < n; i++)
-		word |= (uint64_t)(unsigned char)p[i] << (8 * i);
+		word |= (uint64_t)(unsigned char)key.p[i] << (8 * i);
 	return word;
 }
 
@@ -84,12 +100,12 @@ map_sip(const uint64_t seed[2], struct str key)
 	uint64_t word;
 
 	for (; left >= 8; left -= 8, p += 8) {
-		word = map_load(p, 8);
+		word = map_load(p);
 		v[3] ^= word;
 		map_sip_round(v);
 		v[0] ^= word;
 	}
-	word = map_load(p, left) | (uint64_t)key.n << 56;
+	word = map_load_tail(key, left) | (uint64_t)key.n << 56;
 	v[3] ^= word;
 	map_sip_round(v);
 	v[0] ^= word;

@@ -60,6 +60,7 @@ test_cap_is_exact(void **state)
 	assert_int_equal(buf_byte(&b, 'x'), ERR_FULL);
 	assert_true(b.failed);
 	assert_holds(&b, "0123456789");
+	assert_in_range(b.cap, 10, 11); /* the memory keeps to it too */
 	buf_free(&b);
 	assert_int_equal(b.max, 10);
 	assert_false(b.failed);

@@ -170,7 +170,7 @@ test_decode_is_strict(void **state)
 {
 	static const char *const bad[] = {
 		"Z", "Zg==", "Zm8=", "Zm9vY", "Zm 9", "Zm9\n", "Zm+v", "Zm/v", "Zh", "Zm9", "Z.",
-		"Zm9v\xc3\xa9", "=", "Zm9v="
+		"Zm9v\xc3\xa9", "=", "Zm9v=", "A", "Zm9vA"
 	};
 	struct buf b = BUF_INIT(0);
 
@@ -354,6 +354,9 @@ test_secret_text_refused(void **state)
 	assert_refused("more than 4096");
 	write_secret((struct str){ big, sizeof big }, 0600);
 	assert_refused("more than 4096");
+	memcpy(big + CRYPT_SECRET_MAX, "\r\nx", 3); /* the x must not go unread */
+	write_secret((struct str){ big, CRYPT_SECRET_MAX + 3 }, 0600);
+	assert_refused("more than one line");
 	assert_int_equal(unlink(path), 0);
 }
 

@@ -325,6 +325,19 @@ test_full(void **state)
 		jsonw_int(&w, 7);
 		jsonw_array_end(&w); /* ["\u003c",7] */
 		assert_int_equal(small.failed, cap < 12);
+		buf_clear(&small);
+		w = jsonw_to(&small);
+		jsonw_object(&w);
+		jsonw_kint(&w, "kl", 0);
+		jsonw_kz(&w, "", "");
+		jsonw_object_end(&w); /* {"kl":0,"":""} needs 14 */
+		assert_true(small.failed);
+		buf_clear(&small);
+		w = jsonw_to(&small);
+		jsonw_object(&w);
+		jsonw_kz(&w, "k", "vw");
+		jsonw_object_end(&w); /* {"k":"vw"} */
+		assert_int_equal(small.failed, cap < 10);
 		buf_free(&small);
 	}
 }

@@ -363,6 +363,25 @@ test_free_finishes_what_was_begun(void **state)
 		assert_int_equal(jobs[i].done, 1);
 }
 
+/* A forgotten timer is reported and must not keep loop_free waiting; it stays
+ * valid, so that the loop below it can be taken apart by hand. */
+static void
+test_free_with_a_forgotten_timer(void **state)
+{
+	struct loop *l = loop_new();
+	struct loop_timer *t = loop_timer_new(l, say_cb, "!");
+	uv_loop_t *uv = loop_uv(l);
+
+	(void)state;
+	loop_timer_every(t, NEVER_MS);
+	loop_free(l);
+	loop_timer_free(t);
+	assert_int_equal(uv_run(uv, UV_RUN_DEFAULT), 0);
+	assert_int_equal(uv_loop_close(uv), 0);
+	mem_free(l);
+	assert_string_equal(said, "");
+}
+
 static void
 signal_cb(void *arg)
 {
@@ -470,6 +489,7 @@ main(void)
 		LOOP_TEST(test_timer_free),
 		LOOP_TEST(test_pool),
 		LOOP_TEST(test_free_finishes_what_was_begun),
+		LOOP_TEST(test_free_with_a_forgotten_timer),
 		LOOP_TEST(test_signal),
 		LOOP_TEST(test_run_ends_when_nothing_is_left),
 		LOOP_TEST(test_wall_clock),

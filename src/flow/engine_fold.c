@@ -95,7 +95,7 @@ engine_session_put(struct engine *e, uint64_t id, uint64_t statement, struct str
 	s->statement = statement;
 	engine_session_take(s, body);
 	s->student = engine_student_of(e, s->is.safe_user_id);
-	s->stream = s->is.stream.n > 0 ? stream_of(e->streams, s->is.safe_user_id, s->is.stream) : NULL;
+	s->stream = NULL;
 	mem_free(s->recent);
 	s->recent = NULL;
 	s->plan = NULL;
@@ -325,6 +325,17 @@ engine_fold_event(struct engine *e, struct engine_session *s, const struct recor
 	event_done(&f.event);
 }
 
+/* Whether the event's seq, if it has one, is new. */
+static bool
+engine_is_new(struct engine *e, struct engine_session *s, uint64_t seq)
+{
+	if (seq == 0 || s->is.stream.n == 0)
+		return true;
+	if (s->stream == NULL)
+		s->stream = stream_of(e->streams, s->is.safe_user_id, s->is.stream);
+	return stream_fold(s->stream, seq);
+}
+
 static void
 engine_event(struct engine *e, const struct record *r)
 {
@@ -344,9 +355,8 @@ engine_event(struct engine *e, const struct record *r)
 		e->warned_damaged = true;
 		return;
 	}
-	if (s->stream != NULL && er.stream_seq != 0 && !stream_fold(s->stream, er.stream_seq))
-		return;
-	engine_fold_event(e, s, r, &er);
+	if (engine_is_new(e, s, er.stream_seq))
+		engine_fold_event(e, s, r, &er);
 }
 
 /* Statements and ends of sessions may come again below the position; events

@@ -34,7 +34,7 @@ struct engine_session {
 	size_t body_len;
 	struct session_record is;
 	struct student *student;
-	struct stream *stream;          /* NULL: no acks */
+	struct stream *stream;          /* NULL until its first event with a seq */
 	const struct engine_plan *plan; /* of the last event's source */
 	struct state **recent;          /* per reducer of `plan`: the last state, or NULL */
 };

@@ -22,6 +22,9 @@ void streams_free(struct streams *s);
 /* The stream of this student, made when it is new; the pointer stays valid. */
 struct stream *stream_of(struct streams *s, struct str student, struct str name);
 
+/* The same, or NULL when there is no such stream: looking makes none. */
+struct stream *stream_find(struct streams *s, struct str student, struct str name);
+
 /* Front: true and accepted = seq when seq is new; counts gaps. */
 bool stream_accept(struct stream *t, uint64_t seq);
 /* Fold: true and durable = seq when seq is new, false for a repeat. */

@@ -103,6 +103,9 @@ test_of(void **state)
 
 	(void)state;
 	assert_ptr_equal(of("ab", "c"), t);
+	assert_ptr_equal(stream_find(all, STR_LIT("ab"), STR_LIT("c")), t);
+	assert_null(stream_find(all, STR_LIT("a"), STR_LIT("bc")));
+	assert_int_equal(metric_value[METRIC_STREAMS], before);
 	assert_ptr_not_equal(of("a", "bc"), t);
 	assert_ptr_not_equal(of("ab", "d"), t);
 	assert_ptr_not_equal(of("b", "c"), t);

@@ -256,14 +256,17 @@ static int
 remove_dir_cb(void **state)
 {
 	(void)state;
+	unlink(path); /* there only after a failure */
 	return rmdir(dir);
 }
 
 static void
 write_secret(struct str text, mode_t mode)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd;
 
+	unlink(path); /* the one before may be read-only */
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text.p, text.n), (ssize_t)text.n);
 	assert_int_equal(fchmod(fd, mode), 0);

@@ -240,6 +240,9 @@ check_xmpp(const struct check *k)
 		conf_cause(k->causes, line, "xmpp.host \"%s\" is another machine and the stream to it is "
 		    "not encrypted, expected 127.0.0.1, ::1, localhost or the path of a socket, or "
 		    "insecure_ok = true", c->xmpp_host);
+	if (c->xmpp_server == NULL && check_line(k, "xmpp", 0, "server") == 0)
+		conf_cause(k->causes, line, "xmpp.host without server, expected server = ...: the "
+		    "server's domain");
 	if (c->n_components == 0)
 		conf_cause(k->causes, line, "xmpp.host without any component, "
 		    "expected component \"*\" { jid = ... secret_file = ... }");

@@ -70,7 +70,7 @@ const struct conf_row conf_rows[] = {
 	{ IN("limits", "max_connections_per_address", max_connections_per_address, CONF_NUMBER),
 	    .max = 1000000, .standard = "0",
 	    .help = "Connections from one address at a time; 0: no limit, a school is one address" },
-	{ IN("limits", "write_queue", write_queue, CONF_SIZE), .min = 4 * KIB, .max = 64 * MIB,
+	{ IN("limits", "write_queue", write_queue, CONF_SIZE), .min = 4 * KIB, .max = MIB,
 	    .standard = "64k", .help = "Bytes that may wait for one client" },
 	{ IN("limits", "held_events", held_events, CONF_NUMBER), .min = 1, .max = 65536,
 	    .standard = "64", .help = "Events kept until identity and source are known" },

@@ -293,7 +293,8 @@ test_together(void **state)
 	refused(STR_LIT(BASE "identity { methods = { guest,\ntoken } }"), 2,
 	    "identity.methods has \"token\" without a key, expected token_key_file");
 	refused(STR_LIT(BASE "xmpp { host = ::1 }"), 2, "xmpp.host without any component");
-	refused(STR_LIT(BASE "xmpp { host = ::1 }\ncomponent a { jid = a.b\n}"), 4,
+	refused(STR_LIT(BASE "xmpp { host = ::1 }"), 2, "xmpp.host without server");
+	refused(STR_LIT(BASE "xmpp { host = ::1 server = s }\ncomponent a { jid = a.b\n}"), 4,
 	    "component \"a\" has no secret_file");
 	conf_free(read_ok(BASE "component a { jid = a.b }"));
 }
@@ -329,12 +330,13 @@ test_remote_plaintext(void **state)
 		snprintf(text, sizeof text, BASE "xmpp {\nhost = \"%s\" }\n%s", remote[i], component);
 		refused(str_of(text), 3, "xmpp.host \"");
 		assert_non_null(strstr(causes.data, "insecure_ok = true"));
-		snprintf(text, sizeof text, BASE "xmpp { host = \"%s\" insecure_ok = true }\n%s", remote[i],
-		    component);
+		snprintf(text, sizeof text, BASE "xmpp { host = \"%s\" server = s insecure_ok = true }\n%s",
+		    remote[i], component);
 		conf_free(read_ok(text));
 	}
 	for (size_t i = 0; i < COUNT(local); i++) {
-		snprintf(text, sizeof text, BASE "xmpp { host = \"%s\" }\n%s", local[i], component);
+		snprintf(text, sizeof text, BASE "xmpp { host = \"%s\" server = s }\n%s", local[i],
+		    component);
 		conf_free(read_ok(text));
 	}
 }
@@ -420,37 +422,79 @@ test_example(void **state)
 	mem_free(text);
 }
 
-/* The manual has every section and option, with the table's default and range. */
+/* The row's words, default, range and marks stand in its entry. */
+static void
+manual_entry(const struct conf_row *row, const char *entry)
+{
+	struct conf_row at_zero = *row;
+	struct buf want = BUF_INIT(0);
+	bool restart = strstr(entry, ".Pq restart") || strstr(entry, "; restart");
+
+	at_zero.offset = 0;
+	if (row->max > 0) {
+		conf_value_print(&at_zero, &row->min, &want);
+		buf_z(&want, " to ");
+		conf_value_print(&at_zero, &row->max, &want);
+	}
+	buf_byte(&want, '\0');
+	if (strstr(entry, want.data) == NULL)
+		fail_msg("the manual lacks %s of %s.%s", want.data, row->section, row->name);
+	buf_clear(&want);
+	if (row->standard != NULL && row->standard[0] != '\0')
+		buf_printf(&want, "\n.Pq default Li %s\n", row->standard);
+	buf_byte(&want, '\0');
+	if (strstr(entry, want.data) == NULL)
+		fail_msg("the manual lacks the default of %s.%s", row->section, row->name);
+	for (size_t k = 0; row->known != NULL && row->known[k] != NULL; k++)
+		if (strstr(entry, row->known[k]) == NULL)
+			fail_msg("the manual lacks %s of %s", row->known[k], row->name);
+	if (restart != row->restart || (strstr(entry, ".Pq required") != NULL) != row->required)
+		fail_msg("the manual's marks of %s.%s are wrong", row->section, row->name);
+	buf_free(&want);
+}
+
+/* Every option of the table, in its order. */
 static void
 test_manual(void **state)
 {
-	char *text = slurp("man/lectern.conf.5");
-	const char *at = text;
-	char want[256];
+	char *text = slurp("man/lectern.conf.5"), *at = text;
+	char want[128];
 	(void)state;
 
 	for (size_t i = 0; i < conf_n_rows; i++) {
 		const struct conf_row *row = &conf_rows[i];
-		const char *next;
+		char *entry, *end;
 
-		snprintf(want, sizeof want, ".It Ic %s", row->name);
+		snprintf(want, sizeof want, "\n.It Ic %s\n", row->name);
 		at = strstr(at, want);
-		if (at == NULL)
+		if (at == NULL) {
 			fail_msg("the manual lacks %s.%s in its place", row->section, row->name);
-		next = strstr(at + 1, "\n.It Ic ");
-		snprintf(want, sizeof want, "\n.Pq default Li %s",
-		    row->standard && row->standard[0] ? row->standard : "-");
-		if (row->standard != NULL && row->standard[0] != '\0') {
-			const char *found = strstr(at, want);
-			if (found == NULL || (next != NULL && found > next))
-				fail_msg("the manual lacks the default of %s.%s", row->section, row->name);
+			break;
 		}
-		for (size_t k = 0; row->known != NULL && row->known[k] != NULL; k++) {
-			const char *found = strstr(at, row->known[k]);
-			if (found == NULL || (next != NULL && found > next))
-				fail_msg("the manual lacks %s of %s", row->known[k], row->name);
-		}
+		end = strstr(at + 1, "\n.It Ic ");
+		if (end == NULL)
+			end = strstr(at, "\n.El");
+		entry = mem_dup(at, (size_t)(end - at) + 1);
+		manual_entry(row, entry);
+		mem_free(entry);
+		at++;
 	}
+	mem_free(text);
+}
+
+static void
+test_manual_example(void **state)
+{
+	static const char begin[] = "\n.Bd -literal -offset indent\n";
+	char *text = slurp("man/lectern.conf.5"), *at = strstr(text, begin), *end;
+	(void)state;
+
+	assert_non_null(at);
+	at += strlen(begin);
+	end = strstr(at, ".Ed");
+	assert_non_null(end);
+	*end = '\0';
+	conf_free(read_ok(at));
 	mem_free(text);
 }
 
@@ -474,6 +518,7 @@ main(void)
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_manual_example),
 	};
 
 	return cmocka_run_group_tests_name("conf", tests, rig_setup, rig_teardown);

@@ -40,6 +40,7 @@
 	X(METRIC_XMPP_IN, "xmpp_stanzas_in", "stanzas received")               \
 	X(METRIC_XMPP_OUT, "xmpp_stanzas_out", "stanzas sent")                 \
 	X(METRIC_XMPP_IGNORED, "xmpp_stanzas_ignored", "stanzas that were not for us or not valid") \
+	X(METRIC_XMPP_TOO_LARGE, "xmpp_items_too_large", "items skipped because no stanza can carry them") \
 	X(METRIC_XMPP_CONNECTS, "xmpp_connects", "component streams established")
 
 enum metric {

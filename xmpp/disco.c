@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* disco: what there is for whom (XEP-0030; XEP-0060 §5.1-5.5). What a reader
+ * may not read does not exist for him. */
+#include "xmpp/service_priv.h"
+
+/* Around a node or item id in <item jid='' node=''/>. */
+#define DISCO_ITEM_BYTES 64
+
+/* Exactly what is implemented, sorted. */
+static const char *const disco_features[] = {
+	NS_DISCO_INFO,
+	NS_DISCO_ITEMS,
+	NS_PUBSUB,
+	NS_PUBSUB "#access-whitelist",
+	NS_PUBSUB "#last-published",
+	NS_PUBSUB "#leased-subscription",
+	NS_PUBSUB "#member-affiliation",
+	NS_PUBSUB "#persistent-items",
+	NS_PUBSUB "#retrieve-affiliations",
+	NS_PUBSUB "#retrieve-items",
+	NS_PUBSUB "#retrieve-subscriptions",
+	NS_PUBSUB "#subscribe",
+	NS_PUBSUB "#subscription-options",
+	NS_RSM,
+	NS_VERSION,
+	NS_PING,
+};
+
+static const char *const disco_node_features[] = { NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM };
+
+static void
+disco_write_info(struct xmlw *w, const char *type, const char *name,
+    const char *const *features, size_t n)
+{
+	xmlw_open(w, "identity", NULL);
+	xmlw_attrz(w, "category", "pubsub");
+	xmlw_attrz(w, "type", type);
+	xmlw_attrz(w, "name", name);
+	xmlw_close(w);
+	for (size_t i = 0; i < n; i++) {
+		xmlw_open(w, "feature", NULL);
+		xmlw_attrz(w, "var", features[i]);
+		xmlw_close(w);
+	}
+}
+
+/* XEP-0060 §5.1, §5.3 */
+void
+disco_info(struct request *q)
+{
+	const char *node = xml_attr(q->query, "node");
+	struct xmlw w;
+
+	if (node != NULL && service_admit(q->reply.service, q->reader, node, NULL) != ERR_OK) {
+		reply_fault(&q->reply, FAULT_NOT_FOUND);
+		return;
+	}
+	w = reply_begin(&q->reply);
+	xmlw_open(&w, "query", NS_DISCO_INFO);
+	xmlw_attrz(&w, "node", node);
+	if (node == NULL)
+		disco_write_info(&w, "service", "Lectern", disco_features,
+		    sizeof disco_features / sizeof *disco_features);
+	else
+		disco_write_info(&w, "leaf", NULL, disco_node_features,
+		    sizeof disco_node_features / sizeof *disco_node_features);
+	reply_end(&q->reply, &w);
+}
+
+static void
+disco_send_items(struct request *q, const char *node, struct page *p)
+{
+	struct xmlw w = reply_begin(&q->reply);
+
+	xmlw_open(&w, "query", NS_DISCO_ITEMS);
+	xmlw_attrz(&w, "node", node);
+	page_choose(p);
+	for (size_t i = p->from; i < p->to; i++) {
+		xmlw_open(&w, "item", NULL);
+		xmlw_attrz(&w, "jid", q->reply.service->o.jid);
+		xmlw_attrz(&w, node != NULL ? "name" : "node", p->v[i].id);
+		xmlw_close(&w);
+	}
+	page_write(p, &w);
+	reply_end(&q->reply, &w);
+}
+
+struct disco_listing {
+	struct page *page;
+	size_t cost;
+};
+
+static bool
+disco_item_cb(void *arg, const struct hub_item *item)
+{
+	struct disco_listing *l = arg;
+	struct str id = str_of(item->id);
+
+	page_add(l->page, id, l->cost + page_cost(id), 0);
+	return true;
+}
+
+/* XEP-0060 §5.2 for the service, §5.5 for a node */
+void
+disco_items(struct request *q)
+{
+	struct service *s = q->reply.service;
+	const char *node = xml_attr(q->query, "node");
+	struct page p;
+	struct disco_listing l = { &p, DISCO_ITEM_BYTES + strlen(s->o.jid) };
+
+	if (!page_read(q->query, &p)) {
+		reply_fault(&q->reply, FAULT_BAD_REQUEST);
+		return;
+	}
+	if (node == NULL)
+		service_list(s, q->reader, &p, l.cost);
+	else if (service_admit(s, q->reader, node, NULL) == ERR_OK)
+		hub_items(s->o.hub, str_of(node), q->reader, disco_item_cb, &l);
+	else {
+		reply_fault(&q->reply, FAULT_NOT_FOUND);
+		return;
+	}
+	disco_send_items(q, node, &p);
+	page_free(&p);
+}
+
+/* XEP-0092 §3; the version is for those who have something to read here. */
+void
+disco_version(struct request *q)
+{
+	struct page mine = { 0 };
+	struct xmlw w;
+
+	service_list(q->reply.service, q->reader, &mine, 0);
+	w = reply_begin(&q->reply);
+	xmlw_open(&w, "query", NS_VERSION);
+	xmlw_textz(&w, "name", "Lectern");
+	xmlw_textz(&w, "version", mine.n > 0 ? PACKAGE_VERSION : "");
+	reply_end(&q->reply, &w);
+	page_free(&mine);
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+/* link: the states of one component stream. One conn at a time, one timer:
+ * before an attempt it waits, during one it is the deadline, while up it
+ * watches for silence. */
+#include "xmpp/link.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/crypt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "xmpp/link_conn.h"
+#include "xmpp/stanza.h"
+
+#define LINK_STOP_MS 2000  /* longest wait for the server's </stream:stream> */
+#define LINK_DETAIL_MAX 256
+
+enum link_step { STEP_IDLE, STEP_WAIT, STEP_CONNECT, STEP_HEADER, STEP_HANDSHAKE, STEP_UP, STEP_CLOSE };
+
+struct link {
+	struct loop *loop;
+	struct link_options o; /* strings owned */
+	char *secret;
+	const struct link_ops *ops;
+	void *arg;
+
+	enum link_step step;
+	enum link_state state, said;
+	char detail[LINK_DETAIL_MAX], said_detail[LINK_DETAIL_MAX];
+	struct conn *conn;
+	struct xml_reader *reader, *spent; /* spent: freed once its feed has returned */
+	bool feeding;
+	struct buf out;       /* leaves at the end of the turn */
+	size_t writing;       /* bytes given to conn and not yet written */
+	bool bulk_waits;      /* queue was over LINK_QUEUE_BULK */
+	struct loop_timer *timer;
+	struct loop_hook *hook;
+
+	unsigned tries, conflicts;
+	uint64_t up_since;
+	bool heard, pinged;   /* since the last look at the timer */
+	uint64_t pings;
+
+	loop_cb *stopped_cb;
+	void *stopped_arg;
+};
+
+static const struct {
+	const char *name, *text;
+} link_states[] = {
+#define LINK_ROW(sym, name, text) { name, text },
+	LINK_MAP(LINK_ROW)
+#undef LINK_ROW
+};
+
+const char *
+link_state_name(enum link_state s)
+{
+	return link_states[s].name;
+}
+
+const char *
+link_state_text(enum link_state s)
+{
+	return link_states[s].text;
+}
+
+enum link_state
+link_state(const struct link *l)
+{
+	return l->state;
+}
+
+const char *
+link_detail(const struct link *l)
+{
+	return l->detail;
+}
+
+size_t
+link_queued(const struct link *l)
+{
+	return l->out.len + l->writing;
+}
+
+/* ---- leaving ---- */
+
+static void
+link_drop(struct link *l)
+{
+	conn_free(l->conn);
+	l->conn = NULL;
+	if (l->feeding) {
+		xml_reader_stop(l->reader);
+		l->spent = l->reader;
+	} else {
+		xml_reader_free(l->reader);
+	}
+	l->reader = NULL;
+	buf_free(&l->out);
+	l->writing = 0;
+	l->bulk_waits = false;
+}
+
+/* Says a state once, not at every attempt that ends in it. */
+static void
+link_tell(struct link *l, enum link_state s, const char *detail)
+{
+	l->state = s;
+	snprintf(l->detail, sizeof l->detail, "%s", detail);
+	if (s == l->said && strcmp(l->detail, l->said_detail) == 0)
+		return;
+	l->said = s;
+	memcpy(l->said_detail, l->detail, sizeof l->detail);
+	link_say(&l->o, s, l->detail);
+}
+
+unsigned
+link_delay(enum link_state why, unsigned tries)
+{
+	bool slow = why == LINK_CONFLICT || why == LINK_WRONG_SECRET;
+	uint64_t ms = slow ? LINK_RETRY_SLOW_MS : LINK_RETRY_MS;
+	uint32_t random;
+
+	ms <<= tries < 8 ? tries : 8;
+	if (ms > LINK_RETRY_MAX_MS)
+		ms = LINK_RETRY_MAX_MS;
+	crypt_random(&random, sizeof random);
+	return (unsigned)(ms / 2 + random % (ms / 2 + 1));
+}
+
+static unsigned
+link_next_delay(struct link *l, enum link_state why, uint64_t was_up_ms)
+{
+	if (was_up_ms >= LINK_STEADY_MS)
+		l->tries = 0;
+	if (was_up_ms >= LINK_PEACE_MS)
+		l->conflicts = 0;
+	/* Two daemons with one JID must not throw each other out all the time. */
+	return link_delay(why, why == LINK_CONFLICT ? l->conflicts++ : l->tries++);
+}
+
+static void
+link_finish_stop(struct link *l)
+{
+	loop_cb *cb = l->stopped_cb;
+
+	loop_timer_stop(l->timer);
+	link_drop(l);
+	l->step = STEP_IDLE;
+	l->stopped_cb = NULL;
+	if (cb != NULL)
+		cb(l->stopped_arg);
+}
+
+/* The attempt or the stream is over; another one will follow. */
+static void
+link_lose(struct link *l, enum link_state why, const char *detail)
+{
+	bool was_up = l->step == STEP_UP;
+	uint64_t up_ms = was_up ? loop_now_ms(l->loop) - l->up_since : 0;
+
+	if (l->step == STEP_CLOSE) {
+		link_finish_stop(l);
+		return;
+	}
+	link_drop(l);
+	l->step = STEP_WAIT;
+	link_tell(l, why, detail);
+	loop_timer_once(l->timer, link_next_delay(l, why, up_ms));
+	if (was_up)
+		l->ops->down(l->arg);
+}
+
+/* ---- writing ---- */
+
+static void
+link_flush_cb(void *arg)
+{
+	struct link *l = arg;
+
+	if (link_queued(l) > LINK_QUEUE_MAX) {
+		link_lose(l, LINK_OTHER, "the server does not read what it is sent");
+		return;
+	}
+	if (l->out.len == 0 || l->writing > 0 || l->step <= STEP_CONNECT)
+		return;
+	l->writing = l->out.len;
+	conn_send(l->conn, &l->out);
+}
+
+static void
+link_written_cb(void *arg)
+{
+	struct link *l = arg;
+
+	l->writing = 0;
+	if (!l->bulk_waits || link_queued(l) > LINK_QUEUE_BULK / 2)
+		return;
+	l->bulk_waits = false;
+	l->ops->room(l->arg);
+}
+
+bool
+link_send(struct link *l, struct str stanza)
+{
+	if (l->step != STEP_UP)
+		return false;
+	buf_str(&l->out, stanza);
+	if (link_queued(l) > LINK_QUEUE_BULK)
+		l->bulk_waits = true;
+	metric_add(METRIC_XMPP_OUT, 1);
+	return true;
+}
+
+/* ---- reading ---- */
+
+/* XEP-0114 §3: SHA-1 over the stream id and the secret, in hex. */
+static void
+link_handshake(struct link *l, const char *id)
+{
+	struct str pieces[] = { str_of(id), str_of(l->secret) };
+	uint8_t digest[CRYPT_SHA1];
+
+	crypt_sha1(pieces, 2, digest);
+	buf_z(&l->out, "<handshake>");
+	crypt_hex(&l->out, digest, sizeof digest);
+	buf_z(&l->out, "</handshake>");
+	l->step = STEP_HANDSHAKE;
+}
+
+static void
+link_header_cb(void *arg, const struct xml *header)
+{
+	struct link *l = arg;
+	const char *id = xml_attr(header, "id");
+
+	if (!xml_is(header, NS_STREAM, "stream"))
+		link_lose(l, LINK_OTHER, "what answers there is no XMPP server");
+	else if (l->step == STEP_HEADER && id != NULL && id[0] != '\0')
+		link_handshake(l, id);
+	else
+		l->step = STEP_HANDSHAKE; /* without an id only an error can follow */
+}
+
+static void
+link_is_up(struct link *l)
+{
+	l->step = STEP_UP;
+	l->up_since = loop_now_ms(l->loop);
+	l->heard = l->pinged = false;
+	metric_add(METRIC_XMPP_CONNECTS, 1);
+	loop_timer_every(l->timer, l->o.idle_ms);
+	link_tell(l, LINK_UP, "");
+	l->ops->up(l->arg);
+}
+
+/* RFC 6120 §4.9.3: the condition is the child that is not the text. */
+static void
+link_stream_error(struct link *l, const struct xml *error)
+{
+	const struct xml *condition = error->first;
+	const struct xml *text = xml_child(error, NS_STREAM_ERRORS, "text");
+	enum link_state why = LINK_OTHER;
+	char detail[LINK_DETAIL_MAX];
+
+	while (condition != NULL && (condition == text || strcmp(condition->ns, NS_STREAM_ERRORS) != 0))
+		condition = condition->next;
+	if (condition != NULL && strcmp(condition->name, "conflict") == 0)
+		why = LINK_CONFLICT;
+	else if (condition != NULL && strcmp(condition->name, "host-unknown") == 0)
+		why = LINK_UNKNOWN_HOST;
+	else if (condition != NULL && strcmp(condition->name, "not-authorized") == 0)
+		why = LINK_WRONG_SECRET;
+	snprintf(detail, sizeof detail, "%.64s%s%.160s", condition ? condition->name : "stream error",
+	    text ? ": " : "", text ? text->text.p : "");
+	link_lose(l, why, detail);
+}
+
+static bool
+link_is_pong(const struct link *l, const struct xml *x)
+{
+	const char *id = xml_attr(x, "id"), *from = xml_attr(x, "from");
+	char ours[32];
+
+	snprintf(ours, sizeof ours, "alive-%llu", (unsigned long long)l->pings);
+	return l->pinged && id != NULL && strcmp(id, ours) == 0 && from != NULL &&
+	    strcmp(from, l->o.server) == 0;
+}
+
+static void
+link_stanza_cb(void *arg, const struct xml *x)
+{
+	struct link *l = arg;
+
+	if (xml_is(x, NS_STREAM, "error"))
+		link_stream_error(l, x);
+	else if (l->step == STEP_CLOSE)
+		return;
+	else if (xml_is(x, NS_COMPONENT, "handshake") && l->step == STEP_HANDSHAKE)
+		link_is_up(l);
+	else if (l->step != STEP_UP || xml_is(x, NS_COMPONENT, "handshake"))
+		link_lose(l, LINK_OTHER, "the server broke the order of the handshake");
+	else if (!link_is_pong(l, x))
+		l->ops->stanza(l->arg, x);
+}
+
+static void
+link_refused_cb(void *arg, const struct xml *head)
+{
+	struct link *l = arg;
+
+	if (l->step == STEP_UP)
+		l->ops->refused(l->arg, head);
+}
+
+static void
+link_end_cb(void *arg)
+{
+	link_lose(arg, LINK_OTHER, "the server closed the stream");
+}
+
+static const struct xml_reader_ops link_reader_ops = {
+	.open = link_header_cb,
+	.stanza = link_stanza_cb,
+	.refused = link_refused_cb,
+	.close = link_end_cb,
+};
+
+static void
+link_bytes_cb(void *arg, struct str bytes)
+{
+	struct link *l = arg;
+	enum xml_error e;
+
+	l->heard = true;
+	l->feeding = true;
+	e = xml_reader_feed(l->reader, bytes);
+	l->feeding = false;
+	xml_reader_free(l->spent);
+	l->spent = NULL;
+	if (e != XML_OK)
+		link_lose(l, LINK_OTHER, xml_error_text(e));
+}
+
+/* ---- connecting ---- */
+
+static void
+link_open_cb(void *arg)
+{
+	struct link *l = arg;
+	struct xmlw w = xmlw_to(&l->out);
+
+	l->step = STEP_HEADER;
+	l->reader = xml_reader_new(&link_reader_ops, l);
+	xmlw_open(&w, "stream:stream", NS_COMPONENT);
+	xmlw_attrz(&w, "xmlns:stream", NS_STREAM);
+	xmlw_attrz(&w, "to", l->o.jid);
+	buf_byte(&l->out, '>'); /* it stays open */
+}
+
+static void
+link_lost_cb(void *arg, bool was_open, const char *why)
+{
+	struct link *l = arg;
+
+	if (!was_open)
+		link_lose(l, LINK_PORT_CLOSED, why);
+	else if (l->step == STEP_UP)
+		link_lose(l, LINK_OTHER, why);
+	else
+		link_lose(l, LINK_OTHER, "the server hung up before the handshake was done");
+}
+
+static const struct conn_ops link_conn_ops = {
+	.open = link_open_cb,
+	.bytes = link_bytes_cb,
+	.written = link_written_cb,
+	.lost = link_lost_cb,
+};
+
+static void
+link_connect(struct link *l)
+{
+	l->step = STEP_CONNECT;
+	loop_timer_once(l->timer, l->o.timeout_ms);
+	l->conn = conn_new(l->loop, l->o.host, l->o.port, &link_conn_ops, l);
+}
+
+/* XEP-0199 §4.3: asks the server for a sign of life. */
+static void
+link_ping(struct link *l)
+{
+	char id[32];
+
+	snprintf(id, sizeof id, "alive-%llu", (unsigned long long)++l->pings);
+	stanza_ping(&l->out, l->o.jid, l->o.server, id);
+	metric_add(METRIC_XMPP_OUT, 1);
+	l->pinged = true;
+}
+
+static void
+link_watch(struct link *l)
+{
+	if (!l->heard && l->pinged) {
+		link_lose(l, LINK_OTHER, "the server does not answer any more");
+		return;
+	}
+	if (l->heard)
+		l->pinged = false;
+	else
+		link_ping(l);
+	l->heard = false;
+}
+
+static void
+link_timer_cb(void *arg)
+{
+	struct link *l = arg;
+
+	switch (l->step) {
+	case STEP_WAIT:
+		link_connect(l);
+		break;
+	case STEP_UP:
+		link_watch(l);
+		break;
+	case STEP_CONNECT:
+		link_lose(l, LINK_PORT_CLOSED, "no connection in time");
+		break;
+	case STEP_CLOSE:
+		link_finish_stop(l);
+		break;
+	default:
+		link_lose(l, LINK_OTHER, "the server did not finish the handshake in time");
+	}
+}
+
+/* ---- life ---- */
+
+struct link *
+link_new(struct loop *loop, const struct link_options *o, const char *secret,
+    const struct link_ops *ops, void *arg)
+{
+	struct link *l;
+
+	MEM_NEW(l);
+	l->loop = loop;
+	l->o = *o;
+	l->o.host = mem_strdup(o->host);
+	l->o.jid = mem_strdup(o->jid);
+	l->o.server = mem_strdup(o->server);
+	l->o.secret_file = mem_strdup(o->secret_file);
+	l->o.timeout_ms = o->timeout_ms ? o->timeout_ms : LINK_TIMEOUT_MS;
+	l->o.idle_ms = o->idle_ms ? o->idle_ms : LINK_IDLE_MS;
+	l->secret = mem_strdup(secret);
+	l->ops = ops;
+	l->arg = arg;
+	l->state = l->said = LINK_STARTING;
+	l->timer = loop_timer_new(loop, link_timer_cb, l);
+	l->hook = loop_before_sleep(loop, link_flush_cb, l);
+	return l;
+}
+
+void
+link_start(struct link *l)
+{
+	link_connect(l);
+}
+
+void
+link_stop(struct link *l, loop_cb *cb, void *arg)
+{
+	bool was_up = l->step == STEP_UP;
+
+	l->stopped_cb = cb;
+	l->stopped_arg = arg;
+	link_tell(l, LINK_STOPPED, "");
+	if (was_up)
+		buf_z(&l->out, "</stream:stream>");
+	else
+		link_drop(l);
+	l->step = STEP_CLOSE;
+	loop_timer_once(l->timer, was_up ? LINK_STOP_MS : 0);
+	if (was_up)
+		l->ops->down(l->arg);
+}
+
+void
+link_free(struct link *l)
+{
+	if (l == NULL)
+		return;
+	assert(!l->feeding);
+	link_drop(l);
+	loop_timer_free(l->timer);
+	loop_hook_free(l->hook);
+	mem_wipe(l->secret, strlen(l->secret));
+	mem_free(l->secret);
+	mem_free((char *)l->o.host);
+	mem_free((char *)l->o.jid);
+	mem_free((char *)l->o.server);
+	mem_free((char *)l->o.secret_file);
+	mem_free(l);
+}

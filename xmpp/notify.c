@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* notify: the hub's door. Items leave as headline messages, many in one
+ * (XEP-0060 §7.1.2); how many are under way is bounded by the answers to pings:
+ * the answer to a ping says that the server has dealt with all before it. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "xmpp/service_priv.h"
+
+/* An item leaves at most this around its JSON: id and datatype (255 bytes each
+ * at most, nothing in them to escape) and the elements. */
+#define NOTIFY_ITEM_BYTES 700
+/* What is left of a stanza when addresses and node are as long as can be. */
+#define NOTIFY_BATCH_BYTES 50000
+#define NOTIFY_PING_MS 60000 /* a ping not answered by then never will be */
+
+void
+notify_write_item(struct xmlw *w, const struct hub_item *item)
+{
+	xmlw_open(w, "item", NULL);
+	xmlw_attrz(w, "id", item->id);
+	xmlw_open(w, "payload", NS_JSON_MSG); /* XEP-0432 §2.2 */
+	xmlw_attrz(w, "datatype", item->datatype);
+	xmlw_open(w, "json", NS_JSON); /* XEP-0335 §3 */
+	xmlw_text(w, item->json);
+	xmlw_close(w);
+	xmlw_close(w);
+	xmlw_close(w);
+}
+
+/* XEP-0060 §7.1.2: each notification has an id; §12.6: headline, so that no
+ * server keeps it for later. */
+static struct xmlw
+notify_message(struct service *s, const char *to)
+{
+	struct xmlw w = service_begin(s, "message");
+	char id[32];
+
+	snprintf(id, sizeof id, "n%llu", (unsigned long long)++s->messages);
+	xmlw_attrz(&w, "from", s->o.jid);
+	xmlw_attrz(&w, "to", to);
+	xmlw_attrz(&w, "type", "headline");
+	xmlw_attrz(&w, "id", id);
+	xmlw_open(&w, "event", NS_PUBSUB_EVENT);
+	return w;
+}
+
+/* ---- flow control ---- */
+
+static unsigned
+notify_quarter(const struct service *s)
+{
+	return s->o.window < 4 ? 1 : s->o.window / 4;
+}
+
+static bool
+notify_has_room(const struct service *s)
+{
+	return s->up && s->in_flight < s->o.window && s->o.sink->bulk(s->o.sink_arg);
+}
+
+/* XEP-0199, after every quarter of the window. */
+static void
+notify_ping(struct service *s)
+{
+	struct service_credit *c = &s->credit[s->n_credit++];
+	char id[32];
+
+	*c = (struct service_credit){ ++s->pings, s->since_ping, loop_now_ms(s->o.loop) };
+	s->since_ping = 0;
+	snprintf(id, sizeof id, "credit-%llu", (unsigned long long)c->id);
+	buf_clear(&s->out);
+	stanza_ping(&s->out, s->o.jid, s->o.server, id);
+	service_send(s);
+}
+
+static void
+notify_sent(struct service *s)
+{
+	s->in_flight++;
+	s->since_ping++;
+	if (s->since_ping >= notify_quarter(s) && s->n_credit < SERVICE_CREDITS)
+		notify_ping(s);
+}
+
+/* The first n pings under way are answered, or given up. */
+static void
+notify_credit(struct service *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		s->in_flight -= s->credit[i].messages;
+	s->n_credit -= n;
+	memmove(s->credit, s->credit + n, s->n_credit * sizeof *s->credit);
+	if (notify_has_room(s))
+		hub_door_ready(s->door);
+}
+
+/* A result and an error are the same to us: it came back. */
+bool
+notify_pong(struct service *s, const struct xml *iq)
+{
+	const char *id = xml_attr(iq, "id"), *from = xml_attr(iq, "from");
+	char ours[32];
+
+	if (id == NULL || strcmp(from, s->o.server) != 0)
+		return false;
+	for (size_t i = 0; i < s->n_credit; i++) {
+		snprintf(ours, sizeof ours, "credit-%llu", (unsigned long long)s->credit[i].id);
+		if (strcmp(id, ours) == 0) {
+			notify_credit(s, i + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A server domain that does not answer pings must not stop the items for ever;
+ * they then trickle, a window at a time. */
+void
+notify_lost_pings(struct service *s, uint64_t now_ms)
+{
+	size_t lost = 0;
+
+	while (lost < s->n_credit && s->credit[lost].sent_ms + NOTIFY_PING_MS <= now_ms)
+		lost++;
+	if (lost == 0)
+		return;
+	if (!s->said_unanswered)
+		log_warning("xmpp jid=%s server=%s does not answer pings; items flow slowly. "
+		    "Is it the domain of the XMPP server?", s->o.jid, s->o.server);
+	s->said_unanswered = true;
+	notify_credit(s, lost);
+}
+
+void
+notify_reset(struct service *s)
+{
+	s->in_flight = s->since_ping = 0;
+	s->n_credit = 0;
+	s->said_unanswered = false;
+}
+
+/* ---- items ---- */
+
+static bool
+notify_deliver_cb(void *arg, struct hub_sub *hub_sub, const struct hub_item *items, size_t n)
+{
+	struct service *s = arg;
+	const struct subscription *sub = hub_sub_user(hub_sub);
+	struct xmlw w;
+
+	if (!notify_has_room(s))
+		return false;
+	w = notify_message(s, sub->jid);
+	xmlw_open(&w, "items", NULL);
+	xmlw_attrz(&w, "node", sub->node);
+	for (size_t i = 0; i < n; i++)
+		notify_write_item(&w, &items[i]);
+	while (w.depth > 0)
+		xmlw_close(&w);
+	if (service_send(s)) {
+		notify_sent(s);
+	} else {
+		metric_add(METRIC_XMPP_TOO_LARGE, n);
+		log_warning("xmpp jid=%s node=%s item=%s is too large for a stanza and is skipped "
+		    "bytes=%zu", s->o.jid, sub->node, items[0].id, items[0].json.n);
+	}
+	return true;
+}
+
+/* ---- begin and end ---- */
+
+static void
+notify_pause(struct subscription *sub)
+{
+	if (sub->hub != NULL)
+		hub_unsubscribe(sub->hub);
+	sub->hub = NULL;
+}
+
+enum err
+notify_adapt(struct service *s, struct subscription *sub)
+{
+	uint32_t interval = options_interval(&sub->o);
+
+	if (!sub->o.deliver)
+		notify_pause(sub);
+	else if (sub->hub != NULL)
+		hub_sub_interval(sub->hub, interval);
+	else
+		return hub_subscribe(s->door, str_of(sub->node), str_of(sub->reader->jid), interval,
+		    sub, &sub->hub);
+	return ERR_OK;
+}
+
+enum err
+notify_begin(struct service *s, struct subscription *sub)
+{
+	bool again = sub->hub != NULL;
+	enum err e = notify_adapt(s, sub);
+
+	if (again && sub->hub != NULL)
+		hub_sub_refresh(sub->hub);
+	return e;
+}
+
+/* XEP-0060 §12.13: tells of an end that the subscriber did not ask for. */
+static void
+notify_tell_end(struct service *s, const struct subscription *sub)
+{
+	struct xmlw w = notify_message(s, sub->jid);
+
+	xmlw_open(&w, "subscription", NULL);
+	xmlw_attrz(&w, "node", sub->node);
+	xmlw_attrz(&w, "jid", sub->jid);
+	xmlw_attrz(&w, "subid", sub->subid);
+	xmlw_attrz(&w, "subscription", "none");
+	while (w.depth > 0)
+		xmlw_close(&w);
+	if (s->up && service_send(s))
+		notify_sent(s);
+}
+
+void
+notify_end(struct service *s, struct subscription *sub, bool tell)
+{
+	notify_pause(sub);
+	if (sub->lasting)
+		store_remove(s, sub);
+	if (tell)
+		notify_tell_end(s, sub);
+	book_remove(s->book, sub);
+}
+
+/* The roster ended it: the hub has let go of it already. */
+static void
+notify_ended_cb(void *arg, struct hub_sub *hub_sub)
+{
+	struct subscription *sub = hub_sub_user(hub_sub);
+
+	sub->hub = NULL;
+	notify_end(arg, sub, true);
+}
+
+const struct hub_door_ops notify_door_ops = {
+	.deliver = notify_deliver_cb,
+	.ended = notify_ended_cb,
+	.batch_bytes = NOTIFY_BATCH_BYTES,
+	.item_bytes = NOTIFY_ITEM_BYTES,
+};

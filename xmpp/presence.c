@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* presence: who is there. A temporary subscription ends with the presence of
+ * its full JID (XEP-0060 §12.4), or when a notification to it comes back
+ * (§12.3). Presence is only believed of the address it comes from. */
+#include <strings.h>
+
+#include "base/metric.h"
+#include "xmpp/service_priv.h"
+
+#define PRESENCE_RETRY_MS 30000    /* after a bounce; doubles with each */
+#define PRESENCE_RETRY_MAX_MS 3600000
+#define PRESENCE_BOUNCES_MAX 5     /* a temporary subscription lives through */
+
+struct presence_visit {
+	struct service *s;
+	const struct address *from;
+	int64_t wall_us;
+	uint64_t now_ms;
+};
+
+static bool
+presence_is_from(const struct subscription *sub, const struct address *from)
+{
+	return !sub->full || !from->has_resource || strcmp(sub->jid, from->full) == 0;
+}
+
+/* ---- arriving ---- */
+
+/* A full JID that tells us it is there has its subscriptions bound to that, and
+ * gets what it may have missed (§6.1.7 and the feature last-published). */
+static void
+presence_arrive_cb(void *arg, struct subscription *sub)
+{
+	struct presence_visit *v = arg;
+
+	if (!presence_is_from(sub, v->from))
+		return;
+	if (sub->full && sub->lasting) {
+		store_remove(v->s, sub);
+		sub->lasting = false;
+	}
+	sub->bounces = 0;
+	sub->retry_ms = 0;
+	if (sub->hub != NULL)
+		hub_sub_refresh(sub->hub);
+}
+
+static void
+presence_arrive(struct service *s, const struct address *from)
+{
+	struct presence_visit v = { .s = s, .from = from };
+
+	if (from->has_resource && book_lease(s->book, from))
+		book_each_of(s->book, address_bare(from), presence_arrive_cb, &v);
+}
+
+/* ---- leaving ---- */
+
+/* The full JID's temporary subscriptions, and those of the bare JID once none
+ * of its resources is there. */
+static void
+presence_leave_cb(void *arg, struct subscription *sub)
+{
+	struct presence_visit *v = arg;
+	bool alone = sub->full || sub->reader->n_leases == 0;
+
+	if (!sub->lasting && alone && presence_is_from(sub, v->from))
+		notify_end(v->s, sub, false);
+}
+
+static void
+presence_leave(struct service *s, const struct address *from)
+{
+	struct presence_visit v = { .s = s, .from = from };
+
+	book_unlease(s->book, from);
+	book_each_of(s->book, address_bare(from), presence_leave_cb, &v);
+}
+
+/* ---- stanzas ---- */
+
+/* Nobody can subscribe to our presence: we have none. */
+static void
+presence_refuse(struct service *s, const struct xml *x)
+{
+	struct xmlw w = service_begin(s, "presence");
+
+	xmlw_attrz(&w, "type", "unsubscribed");
+	xmlw_attrz(&w, "from", xml_attr(x, "to"));
+	xmlw_attrz(&w, "to", xml_attr(x, "from"));
+	xmlw_close(&w);
+	service_send(s);
+}
+
+void
+presence_stanza(struct service *s, const struct xml *x)
+{
+	const char *type = xml_attr(x, "type");
+	struct address from;
+
+	if (type != NULL && strcmp(type, "subscribe") == 0)
+		presence_refuse(s, x);
+	else if (!address_read(xml_attr(x, "from"), &from))
+		metric_add(METRIC_XMPP_IGNORED, 1);
+	else if (type == NULL)
+		presence_arrive(s, &from);
+	else if (strcmp(type, "unavailable") == 0 || strcmp(type, "error") == 0)
+		presence_leave(s, &from);
+}
+
+/* ---- bounces ---- */
+
+/* What could not be delivered is sent again later, less and less often. */
+static void
+presence_bounced(struct subscription *sub, uint64_t now_ms)
+{
+	uint64_t wait = (uint64_t)PRESENCE_RETRY_MS << (sub->bounces < 8 ? sub->bounces : 8);
+
+	if (sub->retry_ms > now_ms)
+		return; /* one of many that came back together */
+	sub->bounces++;
+	sub->retry_ms = now_ms + (wait < PRESENCE_RETRY_MAX_MS ? wait : PRESENCE_RETRY_MAX_MS);
+}
+
+static void
+presence_for_good_cb(void *arg, struct subscription *sub)
+{
+	struct presence_visit *v = arg;
+
+	if (!presence_is_from(sub, v->from))
+		return;
+	if (sub->lasting)
+		presence_bounced(sub, v->now_ms);
+	else
+		notify_end(v->s, sub, false);
+}
+
+static void
+presence_for_now_cb(void *arg, struct subscription *sub)
+{
+	struct presence_visit *v = arg;
+
+	if (!presence_is_from(sub, v->from))
+		return;
+	presence_bounced(sub, v->now_ms);
+	if (!sub->lasting && sub->bounces > PRESENCE_BOUNCES_MAX)
+		notify_end(v->s, sub, false);
+}
+
+/* §12.3: an error of type "wait" may pass; any other ends what is temporary. */
+void
+presence_bounce(struct service *s, const struct xml *message)
+{
+	const struct xml *error = xml_child(message, NS_COMPONENT, "error");
+	const char *type = error != NULL ? xml_attr(error, "type") : NULL;
+	bool for_now = type != NULL && strcmp(type, "wait") == 0;
+	struct address from;
+	struct presence_visit v = { .s = s, .from = &from, .now_ms = loop_now_ms(s->o.loop) };
+
+	if (!address_read(xml_attr(message, "from"), &from))
+		return;
+	if (!for_now)
+		book_unlease(s->book, &from);
+	book_each_of(s->book, address_bare(&from),
+	    for_now ? presence_for_now_cb : presence_for_good_cb, &v);
+}
+
+/* ---- the clock ---- */
+
+static void
+presence_tick_cb(void *arg, struct subscription *sub)
+{
+	struct presence_visit *v = arg;
+
+	if (sub->o.expire_us != 0 && sub->o.expire_us <= v->wall_us) {
+		notify_end(v->s, sub, true); /* §12.18 */
+		return;
+	}
+	if (sub->retry_ms == 0 || sub->retry_ms > v->now_ms)
+		return;
+	sub->retry_ms = 0;
+	if (sub->hub != NULL)
+		hub_sub_refresh(sub->hub);
+}
+
+void
+service_tick(struct service *s, int64_t wall_us, uint64_t now_ms)
+{
+	struct presence_visit v = { .s = s, .wall_us = wall_us, .now_ms = now_ms };
+
+	book_each(s->book, presence_tick_cb, &v);
+	notify_lost_pings(s, now_ms);
+}

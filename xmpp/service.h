@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* service: what the daemon uses of the XMPP door. Each component JID is a
+ * PubSub service (XEP-0060) of its own stream, publishing its reducers. */
+#ifndef LECTERN_XMPP_SERVICE_H
+#define LECTERN_XMPP_SERVICE_H
+
+#include "base/jsonw.h"
+#include "base/loop.h"
+#include "flow/hub.h"
+#include "state/kvs.h"
+
+struct xmpp;
+
+#define XMPP_WINDOW 200 /* messages in flight, when the options name no window */
+
+struct xmpp_options {
+	const char *host;    /* name, address, or path of a Unix socket */
+	int port;
+	const char *server;  /* domain pinged for flow control; NULL or "": the
+	                      * component's JID without its first label */
+	unsigned window;     /* messages in flight before a ping is answered; 0: XMPP_WINDOW */
+	unsigned timeout_ms; /* to connect and be let in; 0: LINK_TIMEOUT_MS */
+};
+
+/* hub and kvs are borrowed. Nothing is connected yet. Make it after the hub: a
+ * turn's items then leave in the same turn. */
+struct xmpp *xmpp_new(struct loop *l, struct hub *hub, struct kvs *kvs,
+    const struct xmpp_options *o);
+
+/* Adds a component that publishes these reducers (ends with NULL). Everything
+ * is copied; secret_file is what the log names in place of the secret. false
+ * with *why (mem_free it) for what is no component JID or stands twice. */
+bool xmpp_add_component(struct xmpp *x, const char *jid, const char *secret,
+    const char *secret_file, const struct reducer *const *reducers, char **why);
+
+/* Loads the lasting subscriptions, then connects. */
+void xmpp_start(struct xmpp *x);
+
+/* An array, an object for each component. */
+void xmpp_status(const struct xmpp *x, struct jsonw *w);
+/* Bytes and answers that have not left yet. */
+size_t xmpp_pending(const struct xmpp *x);
+
+/* Writes what waits, closes the streams and calls cb through the loop. */
+void xmpp_stop(struct xmpp *x, loop_cb *cb, void *arg);
+/* Before hub_free. The kvs must be closed before the loop turns again, or have
+ * nothing under way. NULL is allowed. */
+void xmpp_free(struct xmpp *x);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* store: lasting subscriptions in the kvs:
+ *     Subscription,<component>,<node>,<jid>
+ *         {"jid":..,"node":..,"subid":..,"deliver":..,"digest":..,"frequency":..,"expire":..}
+ * At the start each is subscribed again, unless the roster no longer allows it. */
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "state/key.h"
+#include "xmpp/service_priv.h"
+
+static void
+store_prefix(struct buf *out, const struct service *s)
+{
+	buf_z(out, "Subscription,");
+	key_escape(out, str_of(s->o.jid));
+	buf_byte(out, ',');
+}
+
+static struct buf
+store_key(const struct service *s, const struct subscription *sub)
+{
+	struct buf key = BUF_INIT(0);
+
+	store_prefix(&key, s);
+	key_escape(&key, str_of(sub->node));
+	buf_byte(&key, ',');
+	key_escape(&key, str_of(sub->jid));
+	return key;
+}
+
+void
+store_put(struct service *s, const struct subscription *sub)
+{
+	struct buf key = store_key(s, sub), value = BUF_INIT(0);
+	struct jsonw w = jsonw_to(&value);
+
+	jsonw_object(&w);
+	jsonw_kz(&w, "jid", sub->jid);
+	jsonw_kz(&w, "node", sub->node);
+	jsonw_kz(&w, "subid", sub->subid);
+	jsonw_kbool(&w, "deliver", sub->o.deliver);
+	jsonw_kbool(&w, "digest", sub->o.digest);
+	jsonw_kuint(&w, "frequency", sub->o.frequency_ms);
+	jsonw_kint(&w, "expire", sub->o.expire_us);
+	jsonw_object_end(&w);
+	kvs_put(s->o.kvs, buf_view(&key), buf_view(&value), 0);
+	buf_free(&key);
+	buf_free(&value);
+}
+
+void
+store_remove(struct service *s, const struct subscription *sub)
+{
+	struct buf key = store_key(s, sub);
+
+	kvs_remove(s->o.kvs, buf_view(&key));
+	buf_free(&key);
+}
+
+/* ---- loading ---- */
+
+struct store_loading {
+	struct service *s;
+	struct json_doc *doc;
+	struct buf text;   /* one value with its padding */
+	struct buf unfit;  /* keys to remove, each ends in NUL */
+	size_t kept, dropped;
+	loop_cb *cb;
+	void *arg;
+};
+
+static bool
+store_options(struct json v, struct options *o)
+{
+	struct json deliver, digest, frequency, expire;
+	int64_t ms;
+
+	*o = OPTIONS_DEFAULT;
+	if (!json_get(v, "deliver", &deliver) || !json_bool(deliver, &o->deliver) ||
+	    !json_get(v, "digest", &digest) || !json_bool(digest, &o->digest) ||
+	    !json_get(v, "frequency", &frequency) || !json_int(frequency, &ms) || ms < 0 ||
+	    ms > OPTIONS_FREQUENCY_MAX || !json_get(v, "expire", &expire) ||
+	    !json_int(expire, &o->expire_us))
+		return false;
+	o->frequency_ms = (uint32_t)ms;
+	return true;
+}
+
+/* Book and hub take the subscription, or it is none any more. */
+static bool
+store_take(struct service *s, struct json v)
+{
+	struct str jid, node, subid;
+	struct options o;
+	struct address a;
+	struct subscription *sub;
+	char *jid_z, *node_z, *subid_z;
+	bool ok;
+
+	if (!json_get_str(v, "jid", &jid) || !json_get_str(v, "node", &node) ||
+	    !json_get_str(v, "subid", &subid) || !store_options(v, &o))
+		return false;
+	jid_z = mem_str(jid);
+	node_z = mem_str(node);
+	subid_z = mem_str(subid);
+	ok = address_read(jid_z, &a) &&
+	    service_may_read(s, address_bare(&a), node_z, NULL) == ERR_OK &&
+	    book_find(s->book, address_bare(&a), node_z, a.full) == NULL &&
+	    book_size(s->book) < BOOK_SUBS_MAX;
+	if (ok) {
+		sub = book_add(s->book, &a, node_z, true, subid_z);
+		sub->o = o;
+		sub->lasting = true;
+		ok = notify_begin(s, sub) == ERR_OK;
+		if (!ok)
+			book_remove(s->book, sub);
+	}
+	mem_free(jid_z);
+	mem_free(node_z);
+	mem_free(subid_z);
+	return ok;
+}
+
+static bool
+store_read(struct store_loading *l, struct str value)
+{
+	struct json v;
+	char *padding;
+
+	buf_clear(&l->text);
+	buf_str(&l->text, value);
+	padding = buf_room(&l->text, JSON_PADDING);
+	memset(padding, 0, JSON_PADDING);
+	return json_parse(l->doc, buf_view(&l->text), &v) == ERR_OK && store_take(l->s, v);
+}
+
+static void
+store_finish(struct store_loading *l)
+{
+	for (size_t at = 0; at < l->unfit.len; at += strlen(l->unfit.data + at) + 1)
+		kvs_remove(l->s->o.kvs, str_of(l->unfit.data + at));
+	if (l->kept + l->dropped > 0)
+		log_notice("xmpp jid=%s subscriptions=%zu dropped=%zu", l->s->o.jid, l->kept,
+		    l->dropped);
+	l->cb(l->arg);
+	json_doc_free(l->doc);
+	buf_free(&l->text);
+	buf_free(&l->unfit);
+	mem_free(l);
+}
+
+/* Keys hold no control bytes: key_escape sees to it. */
+static void
+store_scan_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position)
+{
+	struct store_loading *l = arg;
+
+	(void)position;
+	if (key.p == NULL) {
+		if (e != ERR_OK)
+			log_error("xmpp jid=%s: lasting subscriptions cannot be read: %s", l->s->o.jid,
+			    err_text(e));
+		store_finish(l);
+	} else if (store_read(l, value)) {
+		l->kept++;
+	} else {
+		l->dropped++;
+		buf_str(&l->unfit, key);
+		buf_byte(&l->unfit, '\0');
+	}
+}
+
+void
+store_load(struct service *s, loop_cb *cb, void *arg)
+{
+	struct buf prefix = BUF_INIT(0);
+	struct store_loading *l;
+
+	MEM_NEW(l);
+	*l = (struct store_loading){ .s = s, .doc = json_doc_new(), .cb = cb, .arg = arg };
+	store_prefix(&prefix, s);
+	kvs_scan(s->o.kvs, buf_view(&prefix), store_scan_cb, l);
+	buf_free(&prefix);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* subscription: the door's book: who is subscribed to what and how, and which
+ * full JIDs have told us that they are there (leases). Only a data structure:
+ * it neither subscribes at the hub nor keeps anything on disk. */
+#ifndef LECTERN_XMPP_SUBSCRIPTION_H
+#define LECTERN_XMPP_SUBSCRIPTION_H
+
+#include <sys/queue.h>
+
+#include "flow/hub.h"
+#include "xmpp/options.h"
+#include "xmpp/stanza.h"
+
+#define BOOK_SUBS_MAX 100000      /* of one service */
+#define BOOK_READER_SUBS_MAX 256  /* of one bare JID; below the hub's own */
+#define BOOK_LEASES_MAX 16384     /* the oldest gives way */
+#define SUBID_LEN 16
+
+struct reader;
+
+struct subscription {
+	TAILQ_ENTRY(subscription) of_reader;
+	struct reader *reader;
+	char *node;
+	char *jid;            /* where notifications go: bare or full */
+	char subid[SUBID_LEN + 1];
+	bool full;            /* jid has a resource */
+	bool lasting;         /* kept in the kvs; else it ends with its presence */
+	struct options o;
+	struct hub_sub *hub;  /* NULL while not durable yet, or not delivered to */
+	unsigned bounces;
+	uint64_t retry_ms;    /* when to send everything again, 0: no need */
+};
+
+struct reader {
+	char *jid; /* bare */
+	TAILQ_HEAD(, subscription) subs;
+	size_t n_subs, n_leases;
+};
+
+struct book;
+struct book *book_new(void);
+void book_free(struct book *b); /* subscriptions too, not what they have at the hub */
+
+size_t book_size(const struct book *b);
+size_t book_lasting(const struct book *b);
+/* The reader, or NULL when there is neither subscription nor lease. */
+struct reader *book_reader(const struct book *b, struct str bare);
+struct subscription *book_find(const struct book *b, struct str bare, const char *node,
+    const char *jid);
+/* A new one with default options and a subid of its own (or the one given). */
+struct subscription *book_add(struct book *b, const struct address *a, const char *node,
+    bool whole, const char *subid);
+void book_remove(struct book *b, struct subscription *s);
+
+typedef void book_cb(void *arg, struct subscription *s);
+/* Every subscription; the callback may remove the one it is given. */
+void book_each(struct book *b, book_cb *cb, void *arg);
+/* The same for one reader. */
+void book_each_of(struct book *b, struct str bare, book_cb *cb, void *arg);
+
+/* Notes that a full JID is there; true when that was not known. */
+bool book_lease(struct book *b, const struct address *a);
+bool book_has_lease(const struct book *b, const char *full);
+void book_unlease(struct book *b, const struct address *a);
+void book_unlease_all(struct book *b);
+
+#endif

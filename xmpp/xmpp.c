@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* xmpp: the door as the daemon sees it: components, each a service on a link. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "xmpp/link.h"
+#include "xmpp/service.h"
+#include "xmpp/service_priv.h"
+
+#define XMPP_JID_MAX 1023 /* RFC 7622 §3.2 */
+
+struct xmpp_component {
+	LIST_ENTRY(xmpp_component) entry;
+	struct xmpp *xmpp;
+	char *jid;
+	struct service *service;
+	struct link *link;
+	uint64_t connects;
+	bool stopped;
+};
+
+struct xmpp {
+	struct loop *loop;
+	struct hub *hub;
+	struct kvs *kvs;
+	struct xmpp_options o; /* strings owned */
+	LIST_HEAD(, xmpp_component) components;
+	size_t running;
+	loop_cb *stopped_cb;
+	void *stopped_arg;
+};
+
+struct xmpp *
+xmpp_new(struct loop *l, struct hub *hub, struct kvs *kvs, const struct xmpp_options *o)
+{
+	struct xmpp *x;
+
+	MEM_NEW(x);
+	x->loop = l;
+	x->hub = hub;
+	x->kvs = kvs;
+	x->o = *o;
+	x->o.host = mem_strdup(o->host);
+	x->o.server = o->server != NULL && o->server[0] != '\0' ? mem_strdup(o->server) : NULL;
+	x->o.window = o->window ? o->window : XMPP_WINDOW;
+	LIST_INIT(&x->components);
+	return x;
+}
+
+/* ---- between link and service ---- */
+
+static bool
+xmpp_send_cb(void *arg, struct str stanza)
+{
+	struct xmpp_component *c = arg;
+
+	return link_send(c->link, stanza);
+}
+
+static bool
+xmpp_bulk_cb(void *arg)
+{
+	struct xmpp_component *c = arg;
+
+	return link_queued(c->link) <= LINK_QUEUE_BULK;
+}
+
+static const struct service_sink xmpp_sink = { xmpp_send_cb, xmpp_bulk_cb };
+
+static void
+xmpp_up_cb(void *arg)
+{
+	struct xmpp_component *c = arg;
+
+	c->connects++;
+	service_up(c->service);
+}
+
+static void
+xmpp_down_cb(void *arg)
+{
+	struct xmpp_component *c = arg;
+
+	service_down(c->service);
+}
+
+static void
+xmpp_stanza_cb(void *arg, const struct xml *stanza)
+{
+	struct xmpp_component *c = arg;
+
+	service_stanza(c->service, stanza);
+}
+
+static void
+xmpp_refused_cb(void *arg, const struct xml *head)
+{
+	struct xmpp_component *c = arg;
+
+	service_refused(c->service, head);
+}
+
+static void
+xmpp_room_cb(void *arg)
+{
+	struct xmpp_component *c = arg;
+
+	service_room(c->service);
+}
+
+static const struct link_ops xmpp_link_ops = {
+	.up = xmpp_up_cb,
+	.down = xmpp_down_cb,
+	.stanza = xmpp_stanza_cb,
+	.refused = xmpp_refused_cb,
+	.room = xmpp_room_cb,
+};
+
+/* ---- components ---- */
+
+/* A domain of at least two labels, lower-cased; NULL when it is none. */
+static char *
+xmpp_domain(const char *jid)
+{
+	char *copy = mem_strdup(jid);
+	size_t n = strlen(copy);
+	bool ok = n > 0 && n <= XMPP_JID_MAX && strchr(copy, '.') != NULL && copy[0] != '.' &&
+	    copy[n - 1] != '.';
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)copy[i];
+
+		if (c >= 'A' && c <= 'Z')
+			copy[i] = (char)(c + ('a' - 'A'));
+		ok = ok && c > ' ' && c != 0x7f && strchr("@/\"'<>&:", c) == NULL;
+	}
+	if (ok)
+		return copy;
+	mem_free(copy);
+	return NULL;
+}
+
+static void
+xmpp_component_new(struct xmpp *x, char *jid, const char *secret, const char *secret_file,
+    const struct reducer *const *reducers)
+{
+	const char *server = x->o.server != NULL ? x->o.server : strchr(jid, '.') + 1;
+	struct xmpp_component *c;
+	struct service_options so = {
+		.loop = x->loop, .hub = x->hub, .kvs = x->kvs, .jid = jid, .server = server,
+		.reducers = reducers, .window = x->o.window, .sink = &xmpp_sink,
+	};
+	struct link_options lo = {
+		.host = x->o.host, .port = x->o.port, .jid = jid, .server = server,
+		.secret_file = secret_file, .timeout_ms = x->o.timeout_ms,
+	};
+
+	MEM_NEW(c);
+	so.sink_arg = c;
+	c->xmpp = x;
+	c->jid = jid;
+	c->link = link_new(x->loop, &lo, secret, &xmpp_link_ops, c);
+	c->service = service_new(&so);
+	LIST_INSERT_HEAD(&x->components, c, entry);
+}
+
+bool
+xmpp_add_component(struct xmpp *x, const char *jid, const char *secret, const char *secret_file,
+    const struct reducer *const *reducers, char **why)
+{
+	char *domain = xmpp_domain(jid);
+	const struct xmpp_component *c;
+
+	if (domain == NULL) {
+		*why = mem_printf("component jid \"%s\" is no domain such as lectern.school.example", jid);
+		return false;
+	}
+	LIST_FOREACH(c, &x->components, entry) {
+		if (strcmp(c->jid, domain) == 0) {
+			*why = mem_printf("component jid \"%s\" stands twice", domain);
+			mem_free(domain);
+			return false;
+		}
+	}
+	xmpp_component_new(x, domain, secret, secret_file, reducers);
+	return true;
+}
+
+static void
+xmpp_loaded_cb(void *arg)
+{
+	struct xmpp_component *c = arg;
+
+	if (c->xmpp->stopped_cb == NULL && !c->stopped)
+		link_start(c->link);
+}
+
+void
+xmpp_start(struct xmpp *x)
+{
+	struct xmpp_component *c;
+
+	LIST_FOREACH(c, &x->components, entry)
+		service_load(c->service, xmpp_loaded_cb, c);
+}
+
+void
+xmpp_status(const struct xmpp *x, struct jsonw *w)
+{
+	const struct xmpp_component *c;
+
+	jsonw_array(w);
+	LIST_FOREACH(c, &x->components, entry) {
+		enum link_state s = link_state(c->link);
+
+		jsonw_object(w);
+		jsonw_kz(w, "jid", c->jid);
+		jsonw_kz(w, "state", s == LINK_UP ? "up" : "down");
+		jsonw_kz(w, "why", s == LINK_UP ? NULL : link_state_name(s));
+		jsonw_kz(w, "detail", s == LINK_UP ? NULL : link_detail(c->link));
+		jsonw_kuint(w, "connects", c->connects);
+		jsonw_kuint(w, "queue", link_queued(c->link));
+		service_write(c->service, w);
+		jsonw_object_end(w);
+	}
+	jsonw_array_end(w);
+}
+
+size_t
+xmpp_pending(const struct xmpp *x)
+{
+	const struct xmpp_component *c;
+	size_t n = 0;
+
+	LIST_FOREACH(c, &x->components, entry)
+		n += link_queued(c->link) + service_pending(c->service);
+	return n;
+}
+
+/* ---- the end ---- */
+
+static void
+xmpp_all_stopped_cb(void *arg)
+{
+	struct xmpp *x = arg;
+
+	x->stopped_cb(x->stopped_arg);
+}
+
+static void
+xmpp_stopped_cb(void *arg)
+{
+	struct xmpp_component *c = arg;
+	struct xmpp *x = c->xmpp;
+
+	c->stopped = true;
+	if (--x->running == 0)
+		x->stopped_cb(x->stopped_arg);
+}
+
+void
+xmpp_stop(struct xmpp *x, loop_cb *cb, void *arg)
+{
+	struct xmpp_component *c;
+
+	x->stopped_cb = cb;
+	x->stopped_arg = arg;
+	if (LIST_EMPTY(&x->components))
+		loop_defer(x->loop, xmpp_all_stopped_cb, x);
+	LIST_FOREACH(c, &x->components, entry) {
+		x->running++;
+		link_stop(c->link, xmpp_stopped_cb, c);
+	}
+}
+
+void
+xmpp_free(struct xmpp *x)
+{
+	struct xmpp_component *c;
+
+	if (x == NULL)
+		return;
+	while ((c = LIST_FIRST(&x->components)) != NULL) {
+		LIST_REMOVE(c, entry);
+		service_free(c->service);
+		link_free(c->link);
+		mem_free(c->jid);
+		mem_free(c);
+	}
+	mem_free((char *)x->o.host);
+	mem_free((char *)x->o.server);
+	mem_free(x);
+}

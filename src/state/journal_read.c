@@ -291,11 +291,10 @@ journal_scan_finish(struct journal_scan *s, uint64_t good_end, uint64_t next_fir
 		journal_blocks_free(&s->salvage);
 		if (s->end != 0)
 			journal_scan_skip(s, end, 0, "the segment ends inside a block");
-		journal_scan_settle(s, end, s->end != 0 ? s->end_seq : next_first);
+		journal_scan_settle(s, end, s->end == 0 || next_first != 0 ? next_first : s->end_seq);
 	}
 	s->end = 0;
 	s->lost = false;
-	journal_scan_settle(s, end, next_first);
 }
 
 static void

@@ -314,7 +314,7 @@ ${this.o.config ?? ''}
 	status() { return JSON.parse(this.ctl('status')); }
 
 	async componentsUp() {
-		await waitFor(() => this.status().xmpp.components.every((c) => c.state === 'up'), 'the component streams');
+		await waitFor(() => this.status().xmpp.every((c) => c.state === 'up'), 'the component streams');
 	}
 
 	pseudonyms() {

@@ -2,8 +2,11 @@
 // reader: an XMPP client as a dashboard would be: @xmpp/client over Prosody's
 // WebSocket, subscribing to nodes and keeping the newest item of each.
 import { client, xml } from '@xmpp/client';
+import { WebSocket } from 'ws';
 export { xml };
 import { waitFor } from '../../../tools/instance.mjs';
+
+globalThis.WebSocket ??= WebSocket; // Node before 22 has none of its own
 
 const PUBSUB = 'http://jabber.org/protocol/pubsub';
 const EVENT = 'http://jabber.org/protocol/pubsub#event';

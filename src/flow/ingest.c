@@ -79,8 +79,8 @@ ingest_unknown_source(struct ingest *g, struct str source)
 	if (map_size(g->unknown_sources) >= INGEST_SOURCES_MAX ||
 	    map_put(g->unknown_sources, source, g) != NULL)
 		return;
-	log_notice("events of a source no reducer names are kept but not reduced source=%.*s",
-	    STR_ARG(source));
+	log_notice("no reducer names this source: its events are kept, and seen by the reducers "
+	    "of any source only source=%.*s", STR_ARG(source));
 }
 
 /* ---- into the journal ---- */

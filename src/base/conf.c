@@ -108,8 +108,8 @@ conf_value_cb(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
 
 	*(const char **)result = text;
 	if (first && line != 0)
-		conf_cause(&r->causes, cfg->line, "%s stands twice, expected it once; it stands in line %d",
-		    opt->name, line);
+		conf_cause(&r->causes, cfg->line,
+		    "%s stands twice, expected it once; it stands in line %d", opt->name, line);
 	if (line == 0)
 		conf_place_add(r, (struct conf_place){ s->name, row->name, i, cfg->line });
 	expected = conf_value_set(row, conf_section_at(r->conf, s, i), text, first);
@@ -253,6 +253,13 @@ conf_new(const char *path)
 	return c;
 }
 
+static void
+conf_control_default(struct conf *c)
+{
+	if (c->control == NULL && c->state_dir != NULL)
+		c->control = mem_printf("%s/lectern.sock", c->state_dir);
+}
+
 /* Everything that is wrong ends up in r->causes. */
 static void
 conf_read_into(struct conf_reader *r)
@@ -263,8 +270,7 @@ conf_read_into(struct conf_reader *r)
 	    conf_text_clean(&r->causes, text.data, text.len)) {
 		buf_byte(&text, '\0');
 		if (conf_parse(r, text.data)) {
-			if (r->conf->control == NULL && r->conf->state_dir != NULL)
-				r->conf->control = mem_printf("%s/lectern.sock", r->conf->state_dir);
+			conf_control_default(r->conf);
 			conf_check(r->conf, &r->causes, conf_place_line, r);
 		}
 	}

@@ -237,8 +237,9 @@ check_xmpp(const struct check *k)
 	if (c->xmpp_host[0] == '\0')
 		return;
 	if (!c->xmpp_insecure_ok && !conf_is_loopback(c->xmpp_host))
-		conf_cause(k->causes, line, "xmpp.host \"%s\" is another machine and the stream to it is "
-		    "not encrypted, expected 127.0.0.1, ::1, localhost or the path of a socket, or "
+		conf_cause(k->causes, line,
+		    "xmpp.host \"%s\" is another machine and the stream to it is not encrypted, "
+		    "expected 127.0.0.1, ::1, localhost, the path of a socket, or "
 		    "insecure_ok = true", c->xmpp_host);
 	if (c->xmpp_server == NULL && check_line(k, "xmpp", 0, "server") == 0)
 		conf_cause(k->causes, line, "xmpp.host without server, expected server = ...: the "

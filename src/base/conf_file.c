@@ -29,6 +29,14 @@ conf_cause(struct conf_causes *c, int line, const char *fmt, ...)
 	c->n++;
 }
 
+static const char *
+conf_file_kind(mode_t mode)
+{
+	if (S_ISDIR(mode))
+		return "a directory";
+	return S_ISFIFO(mode) ? "a FIFO" : "a device or socket";
+}
+
 static bool
 conf_file_check(struct conf_causes *c, int fd)
 {
@@ -37,9 +45,7 @@ conf_file_check(struct conf_causes *c, int fd)
 	if (fstat(fd, &st) != 0)
 		conf_cause(c, 0, "cannot be read: %s", strerror(errno));
 	else if (!S_ISREG(st.st_mode))
-		conf_cause(c, 0, "is %s, expected a regular file",
-		    S_ISDIR(st.st_mode) ? "a directory" : S_ISFIFO(st.st_mode) ? "a FIFO"
-		                                                             : "a device or socket");
+		conf_cause(c, 0, "is %s, expected a regular file", conf_file_kind(st.st_mode));
 	else if ((st.st_mode & S_IWOTH) != 0)
 		conf_cause(c, 0, "anybody may write to it, expected mode 0644 or stricter");
 	else

@@ -94,7 +94,8 @@ restart_section(const struct conf_section *s, const struct conf *now, const stru
 	bool same = n == conf_section_count(next, s);
 
 	for (size_t i = 0; same && i < n; i++)
-		same = restart_same_items(s, conf_section_at(now, s, i), conf_section_at(next, s, i));
+		same = restart_same_items(s, conf_section_at(now, s, i),
+		    conf_section_at(next, s, i));
 	return !same;
 }
 

@@ -52,8 +52,9 @@ scan_bytes(struct conf_causes *causes, const char *text, size_t n)
 	for (size_t at = 0, length; at < n; at += length) {
 		length = utf8_next(text + at, n - at, &c, &ok);
 		if (!ok || !scan_byte_ok(c)) {
-			conf_cause(causes, line, "byte offset %zu: %s 0x%02x, expected UTF-8 text", at,
-			    ok ? "control character" : "invalid UTF-8 byte", (unsigned char)text[at]);
+			conf_cause(causes, line, "byte offset %zu: %s 0x%02x, expected UTF-8 text",
+			    at, ok ? "control character" : "invalid UTF-8 byte",
+			    (unsigned char)text[at]);
 			return false;
 		}
 		line += c == '\n';
@@ -116,7 +117,8 @@ static bool
 scan_escape(struct scan *s)
 {
 	if (s->end - s->p < 2 || strchr("\"\\$nt", s->p[1]) == NULL)
-		return scan_fail(s, s->line, "unknown escape in a string", "\\\" \\\\ \\$ \\n or \\t");
+		return scan_fail(s, s->line, "unknown escape in a string",
+		    "\\\" \\\\ \\$ \\n or \\t");
 	s->p += 2;
 	return true;
 }
@@ -124,7 +126,8 @@ scan_escape(struct scan *s)
 static bool
 scan_variable(struct scan *s)
 {
-	return scan_fail(s, s->line, "${ stands for an environment variable, which is not supported",
+	return scan_fail(s, s->line,
+	    "${ stands for an environment variable, which is not supported",
 	    "\\${ for the characters themselves");
 }
 

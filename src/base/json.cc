@@ -21,7 +21,7 @@ using simdjson::internal::JSON_VALUE_MASK;
 using simdjson::internal::tape_ref;
 using simdjson::internal::tape_type;
 
-static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "padding promised in json.h is too small");
+static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "json.h promises too little");
 
 /* simdjson refuses a scalar or a filled container at this depth; an empty
  * container gets past it, which json_check_limits knows. */

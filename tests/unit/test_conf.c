@@ -164,9 +164,11 @@ test_required(void **state)
 		refused(str_of(texts[i]), 0, "key_file is missing");
 		refused(str_of(texts[i]), 0, "roster.file is missing");
 	}
-	refused(STR_LIT("organisation = \"\"\n"), 1, "organisation \"\" is not valid, expected a name");
+	refused(STR_LIT("organisation = \"\"\n"), 1,
+	    "organisation \"\" is not valid, expected a name");
 	refused(STR_LIT(BASE "component a {\n}\n"), 3, "component \"a\" has no jid");
-	refused(STR_LIT(BASE "opt_out \"a.b\" { message = x }"), 2, "opt_out \"a.b\" has no action");
+	refused(STR_LIT(BASE "opt_out \"a.b\" { message = x }"), 2,
+	    "opt_out \"a.b\" has no action");
 }
 
 static void
@@ -191,12 +193,14 @@ test_numbers(void **state)
 static void
 test_sizes(void **state)
 {
-	static const char *bad[] = { "0", "1023", "\"10 GB\"", "10GB", "1K", "1m", "1g", "1T", "16385k",
+	static const char *bad[] = { "0", "1023", "\"10 GB\"", "10GB", "1K", "1m", "1g", "1T",
+	    "16385k",
 		"-4M", "4M4", "M", "99999999999999999999", "9223372036854775807k", "17179869184G" };
 	static const struct {
 		const char *text;
 		long want;
-	} good[] = { { "1024", 1024 }, { "1k", 1024 }, { "\"2M\"", 2 << 20 }, { "16384k", 16 << 20 } };
+	} good[] = { { "1024", 1024 }, { "1k", 1024 }, { "\"2M\"", 2 << 20 },
+	    { "16384k", 16 << 20 } };
 	char text[256];
 	(void)state;
 
@@ -232,7 +236,8 @@ test_words(void **state)
 	    "opt_out.time_limit \"HOURS\" is not valid, expected one of MINUTES, DAYS, PERMANENT");
 	refused(STR_LIT(BASE "opt_out \"a.b\" { action = DROP time_limit = 1.5 }"), 2,
 	    "opt_out.time_limit");
-	refused(STR_LIT(BASE "opt_out \"a b\" { action = DROP }"), 2, "opt_out \"a b\" is not valid");
+	refused(STR_LIT(BASE "opt_out \"a b\" { action = DROP }"), 2,
+	    "opt_out \"a b\" is not valid");
 	refused(STR_LIT(BASE "listen { allow_no_origin = maybe }"), 2,
 	    "listen.allow_no_origin \"maybe\" is not valid, expected true or false");
 }
@@ -242,12 +247,13 @@ static void
 test_paths(void **state)
 {
 	(void)state;
-	refused(STR_LIT("key_file = hunter2"), 1, "key_file is not valid, expected an absolute path");
+	refused(STR_LIT("key_file = hunter2"), 1,
+	    "key_file is not valid, expected an absolute path");
 	assert_null(strstr(causes.data, "hunter2"));
 	refused(STR_LIT(BASE "component a { jid = a.b secret_file = \"\" }"), 2,
 	    "component.secret_file is not valid, expected an absolute path");
-	refused(STR_LIT(BASE "control = /" "0123456789012345678901234567890123456789012345678901234567"
-	    "89012345678901234567890123456789012345678901234567890"), 2,
+	refused(STR_LIT(BASE "control = /" "01234567890123456789012345678901234567890123456789"
+	    "0123456789012345678901234567890123456789012345678901234567890"), 2,
 	    "control is not valid, expected an absolute path of at most 107 bytes");
 	refused(STR_LIT("organisation = o key_file = /k roster { file = /r }\nstate_dir = /"
 	    "01234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -279,7 +285,8 @@ test_origins(void **state)
 	refused(STR_LIT(BASE "listen { address = localhost }"), 2, "listen.address \"localhost\"");
 	refused(STR_LIT(BASE "listen { trusted_proxies = { \"10.0.0.0/8\" } }"), 2,
 	    "listen.trusted_proxies \"10.0.0.0/8\"");
-	refused(STR_LIT(BASE "listen { hosts = { \"https://a\" } }"), 2, "listen.hosts \"https://a\"");
+	refused(STR_LIT(BASE "listen { hosts = { \"https://a\" } }"), 2,
+	    "listen.hosts \"https://a\"");
 }
 
 static void
@@ -302,7 +309,8 @@ test_together(void **state)
 static void
 test_jids(void **state)
 {
-	static const char *bad[] = { "*", "*.school.example", "a@school.example", "school.example/x",
+	static const char *bad[] = { "*", "*.school.example", "a@school.example",
+	    "school.example/x",
 		"", ".a", "a.", "a..b", "a b", "%", "#" };
 	char text[256];
 	(void)state;
@@ -312,7 +320,8 @@ test_jids(void **state)
 		refused(str_of(text), 3, "component.jid \"");
 	}
 	conf_free(read_ok(BASE "component a { jid = \"sch\xc3\xb6ne.example\" }"));
-	refused(STR_LIT(BASE "component \"Writing\" { jid = a.b }"), 2, "component \"Writing\" is not valid");
+	refused(STR_LIT(BASE "component \"Writing\" { jid = a.b }"), 2,
+	    "component \"Writing\" is not valid");
 	refused(STR_LIT(BASE "component \"\" { jid = a.b }"), 2, "component \"\" is not valid");
 }
 
@@ -321,16 +330,19 @@ test_remote_plaintext(void **state)
 {
 	static const char *remote[] = { "10.0.0.1", "xmpp.example", "128.0.0.1", "::2", "0.0.0.0",
 		"127.0.0.1.example", "localhost.example" };
-	static const char *local[] = { "127.0.0.1", "127.1.2.3", "::1", "localhost", "/run/x.sock" };
+	static const char *local[] = { "127.0.0.1", "127.1.2.3", "::1", "localhost",
+	    "/run/x.sock" };
 	char text[256];
 	const char *component = "component a { jid = a.b secret_file = /c }";
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(remote); i++) {
-		snprintf(text, sizeof text, BASE "xmpp {\nhost = \"%s\" }\n%s", remote[i], component);
+		snprintf(text, sizeof text, BASE "xmpp {\nhost = \"%s\" }\n%s", remote[i],
+		    component);
 		refused(str_of(text), 3, "xmpp.host \"");
 		assert_non_null(strstr(causes.data, "insecure_ok = true"));
-		snprintf(text, sizeof text, BASE "xmpp { host = \"%s\" server = s insecure_ok = true }\n%s",
+		snprintf(text, sizeof text,
+		    BASE "xmpp { host = \"%s\" server = s insecure_ok = true }\n%s",
 		    remote[i], component);
 		conf_free(read_ok(text));
 	}

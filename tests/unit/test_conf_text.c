@@ -12,7 +12,8 @@ test_all_causes(void **state)
 	    "component a { reducers = { \"\" } }\n";
 	static const char *causes_in_order[] = { ":5: listen.port", ":6: listen.address",
 		":8: limits.max_frame", ":9: state_dir", ":10: component.reducers",
-		"key_file is missing", "roster.file is missing", ":10: component \"a\" has no jid" };
+		"key_file is missing", "roster.file is missing",
+		    ":10: component \"a\" has no jid" };
 	const char *at;
 	(void)state;
 
@@ -35,7 +36,8 @@ test_duplicates(void **state)
 	    "log_level stands twice, expected it once; it stands in line 2");
 	refused(STR_LIT(BASE "listen { port = 1\nport = 1 }"), 3, "port stands twice");
 	refused(STR_LIT(BASE "listen { port = 1 }\nlisten { port = 2 }"), 3, "port stands twice");
-	refused(STR_LIT(BASE "listen { hosts = { a }\nhosts = { a, b } }"), 3, "hosts stands twice");
+	refused(STR_LIT(BASE "listen { hosts = { a }\nhosts = { a, b } }"), 3,
+	    "hosts stands twice");
 	refused(STR_LIT(BASE "listen { hosts = { a }\nhosts = { } }"), 2, "hosts stands twice");
 	refused(STR_LIT(BASE "component a { jid = a.b jid = a.b }"), 2, "jid stands twice");
 	refused(STR_LIT(BASE "component a { jid = a.b }\ncomponent a { jid = a.c }"), 3,
@@ -78,7 +80,8 @@ test_syntax(void **state)
 		{ "listen {\nport = 1\n", 2, "{ is not closed, expected }" },
 		{ "listen { hosts = { a }\n\n", 2, "{ is not closed, expected }" },
 		{ "\n}", 3, "} closes nothing" },
-		{ "log_level = \"info\nx", 2, "a string that does not end in its line, expected \"" },
+		{ "log_level = \"info\nx", 2,
+		    "a string that does not end in its line, expected \"" },
 		{ "\nlog_level = 'info", 3, "a string that does not end in its line, expected '" },
 		{ "log_level = \"\\q\"", 2, "unknown escape in a string" },
 		{ "log_level = \"\\x00\"", 2, "unknown escape in a string" },
@@ -120,7 +123,8 @@ test_environment(void **state)
 
 	assert_int_equal(setenv("TEST_CONF", "info", 1), 0);
 	refused(STR_LIT(BASE "log_level = \"${TEST_CONF}\""), 2, "${");
-	c = read_ok("state_dir = /s key_file = '/${TEST_CONF}' roster { file = \"/\\${TEST_CONF}\" }\n"
+	c = read_ok("state_dir = /s key_file = '/${TEST_CONF}'\n"
+	    "roster { file = \"/\\${TEST_CONF}\" }\n"
 	    "organisation = \"$TEST_CONF\" // ${TEST_CONF}");
 	assert_string_equal(c->key_file, "/${TEST_CONF}");
 	assert_string_equal(c->roster_file, "/${TEST_CONF}");
@@ -132,7 +136,8 @@ static void
 test_comments(void **state)
 {
 	struct conf *c = read_ok("#\n##\n/**/ organisation = http://a//b # { } \" '\n"
-	    "state_dir = /s // \" { ${x}\nkey_file = /* \" */ '/k#'\nroster { /* } */ file = /r /*c*/ }");
+	    "state_dir = /s // \" { ${x}\nkey_file = /* \" */ '/k#'\n"
+	    "roster { /* } */ file = /r /*c*/ }");
 	(void)state;
 
 	assert_string_equal(c->organisation, "http://a//b");
@@ -149,7 +154,8 @@ test_bytes(void **state)
 	refused(STR_LIT("\xff\xfeo\0r\0"), 1, "byte offset 0: UTF-16 text, expected UTF-8");
 	refused(STR_LIT("\xfe\xff\0o\0r"), 1, "byte offset 0: UTF-16 text, expected UTF-8");
 	refused(STR_LIT("o\0r\0"), 1, "byte offset 0: UTF-16 text, expected UTF-8");
-	refused(STR_LIT("\n# ab\0"), 2, "byte offset 5: control character 0x00, expected UTF-8 text");
+	refused(STR_LIT("\n# ab\0"), 2,
+	    "byte offset 5: control character 0x00, expected UTF-8 text");
 	refused(STR_LIT("\n\n\"caf\xe9\""), 3,
 	    "byte offset 6: invalid UTF-8 byte 0xe9, expected UTF-8 text");
 	refused(STR_LIT("# \xed\xa0\x80"), 1, "byte offset 2: invalid UTF-8 byte 0xed");

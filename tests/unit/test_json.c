@@ -65,7 +65,8 @@ test_cases(void **state)
 		for (size_t k = 0; k < COUNT(paddings); k++) {
 			const struct json_case *c = &json_cases[i];
 			struct json root;
-			enum err e = parse_padded((struct str){ c->text, c->n }, paddings[k], &root);
+			enum err e = parse_padded((struct str){ c->text, c->n }, paddings[k],
+			    &root);
 			if (e != c->want)
 				fail_msg("%s: %s, not %s (padding %d)", c->name, err_code(e),
 				    err_code(c->want), paddings[k]);
@@ -440,8 +441,8 @@ test_strings(void **state)
 static void
 test_both_repairs(void **state)
 {
-	struct json v = parse_ok("{\"\\ud800\":99999999999999999999,\"s\":\"99999999999999999999\"}");
-	struct json got;
+	struct json v = parse_ok("{\"\\ud800\":99999999999999999999,"
+	    "\"s\":\"99999999999999999999\"}"), got;
 	struct str s;
 	double d;
 	(void)state;
@@ -513,7 +514,8 @@ test_member_raw(void **state)
 		    "\"x\\\\\\\"y\"" },
 		{ "{\"a\":true,\"a\":false}", "a", "\"a\":true", "true" },
 		{ "{\"\\u0061\\t\\/\":null}", "a\t/", "\"\\u0061\\t\\/\":null", "null" },
-		{ "{\"\\ud83d\\ude00\":[ ]\n}", "\xf0\x9f\x98\x80", "\"\\ud83d\\ude00\":[ ]", "[ ]" },
+		{ "{\"\\ud83d\\ude00\":[ ]\n}", "\xf0\x9f\x98\x80", "\"\\ud83d\\ude00\":[ ]",
+		    "[ ]" },
 		{ "{\"\\ud800x\":0}", "\xef\xbf\xbdx", "\"\\ud800x\":0", "0" },
 		{ "{\"\\udc00\\u00e9\\\\\":0}", "\xef\xbf\xbd\xc3\xa9\\",
 		    "\"\\udc00\\u00e9\\\\\":0", "0" },

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* web: the HTTP and WebSocket door. Turns a browser's bytes into sessions. */
+#ifndef LECTERN_WEB_WEB_H
+#define LECTERN_WEB_WEB_H
+
+#include "base/conf.h"
+#include "base/jsonw.h"
+#include "base/loop.h"
+#include "flow/session.h"
+
+struct web;
+
+/* Binds and listens. NULL with *why (mem_free it): which address and port or
+ * file, what is wrong, what to do. conf is borrowed until web_reconf. */
+struct web *web_new(struct loop *l, const struct conf *conf, struct ingest *g, char **why);
+
+/* A new configuration takes effect: origins, hosts, proxies and limits for new
+ * connections, and the certificate is read anew. On failure false with *why,
+ * and everything stays as it was. */
+bool web_reconf(struct web *w, const struct conf *conf, char **why);
+
+/* Takes no new event sockets and reads no more from those that are open; who
+ * asks is told 503. Answers still go out. */
+void web_drain(struct web *w);
+/* Stops listening and closes everything with this code (RFC 6455 §7.4). */
+void web_close_all(struct web *w, int code, const char *reason);
+/* Connections that are not gone yet. */
+size_t web_connections(const struct web *w);
+/* Not from inside the running loop. Connections that are left are cut. */
+void web_free(struct web *w);
+
+/* {"address":..,"port":..,"tls":..,"event_sockets":..,"refused":{"403":1},..} */
+void web_status(struct web *w, struct jsonw *out);
+
+#endif

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/* The contract of KVS backends, as tests. */
+#include "tests/contract/kvs_contract.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+
+static const struct kvs_contract *contract;
+static struct kvs_options options;
+static struct kvs *kvs;
+
+struct kvs *
+kvs_contract_open(const char *backend, const struct kvs_options *o)
+{
+	char *why = NULL;
+	struct kvs *k = kvs_open(backend, o, &why);
+
+	if (k == NULL)
+		fail_msg("kvs_open: %s", why);
+	return k;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	options = (struct kvs_options){ .loop = loop_new() };
+	contract->place(&options);
+	kvs = kvs_contract_open(contract->backend, &options);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	kvs_close(kvs);
+	loop_run(options.loop);
+	loop_free(options.loop);
+	contract->drop(&options);
+	kvs = NULL;
+	return 0;
+}
+
+/* ---- answers, gathered as text ---- */
+
+struct answers {
+	struct buf text;
+	unsigned calls;
+	enum err last;
+	struct kvs *close; /* closed in the first call */
+};
+
+static void
+answered(struct answers *a, enum err e)
+{
+	a->calls++;
+	a->last = e;
+	if (a->close != NULL)
+		kvs_close(a->close);
+	a->close = NULL;
+}
+
+static void
+get_cb(void *arg, enum err e, bool found, struct str value, uint64_t position)
+{
+	struct answers *a = arg;
+
+	if (found)
+		buf_printf(&a->text, "%.*s@%" PRIu64, STR_ARG(value), position);
+	else
+		buf_byte(&a->text, '-');
+	answered(a, e);
+}
+
+static void
+scan_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position)
+{
+	struct answers *a = arg;
+
+	if (key.p != NULL)
+		buf_printf(&a->text, "%.*s=%.*s@%" PRIu64 ";", STR_ARG(key), STR_ARG(value), position);
+	else
+		buf_byte(&a->text, '.');
+	answered(a, e);
+}
+
+static void
+done_cb(void *arg, enum err e)
+{
+	struct answers *a = arg;
+
+	buf_byte(&a->text, '!');
+	answered(a, e);
+}
+
+char *
+kvs_contract_get(struct kvs *k, struct loop *l, const char *key)
+{
+	struct answers a = { 0 };
+
+	kvs_get(k, str_of(key), get_cb, &a);
+	loop_run(l);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(a.last, ERR_OK);
+	return buf_take(&a.text);
+}
+
+char *
+kvs_contract_scan(struct kvs *k, struct loop *l, const char *prefix)
+{
+	struct answers a = { 0 };
+
+	kvs_scan(k, str_of(prefix), scan_cb, &a);
+	loop_run(l);
+	assert_int_equal(a.last, ERR_OK);
+	assert_int_equal(a.text.data[a.text.len - 1], '.'); /* and it was the last call */
+	a.text.len--;
+	return buf_take(&a.text);
+}
+
+enum err
+kvs_contract_flush(struct kvs *k, struct loop *l)
+{
+	struct answers a = { 0 };
+
+	kvs_flush(k, done_cb, &a);
+	loop_run(l);
+	assert_int_equal(a.calls, 1);
+	buf_free(&a.text);
+	return a.last;
+}
+
+static void
+put(const char *key, const char *value, uint64_t position)
+{
+	kvs_put(kvs, str_of(key), str_of(value), position);
+}
+
+static void
+assert_get(const char *key, const char *want)
+{
+	char *got = kvs_contract_get(kvs, options.loop, key);
+
+	assert_string_equal(got, want);
+	mem_free(got);
+}
+
+static void
+assert_scan(const char *prefix, const char *want)
+{
+	char *got = kvs_contract_scan(kvs, options.loop, prefix);
+
+	assert_string_equal(got, want);
+	mem_free(got);
+}
+
+/* ---- the contract ---- */
+
+static void
+test_name(void **state)
+{
+	char *why = NULL;
+
+	(void)state;
+	assert_string_equal(kvs_backend(contract->backend, &why)->name, contract->backend);
+	assert_int_equal(kvs_caps(kvs), kvs_backend(contract->backend, &why)->caps);
+	assert_null(why);
+	assert_null(kvs_open("nosuch", &options, &why));
+	assert_non_null(strstr(why, "nosuch"));
+	assert_non_null(strstr(why, contract->backend));
+	mem_free(why);
+	kvs_close(NULL);
+}
+
+static void
+test_values(void **state)
+{
+	(void)state;
+	assert_get("a", "-");
+	put("a", "1", 7);
+	assert_get("a", "1@7");
+	put("a", "two", UINT64_MAX);
+	assert_get("a", "two@18446744073709551615");
+	assert_get("", "-");
+	assert_get("aa", "-");
+	put("empty", "", 1);
+	assert_get("empty", "@1");
+	kvs_remove(kvs, STR_LIT("a"));
+	assert_get("a", "-");
+	kvs_remove(kvs, STR_LIT("a"));
+	put("a", "again", 3);
+	assert_get("a", "again@3");
+}
+
+struct bytes {
+	char want[256];
+	bool same;
+};
+
+static void
+bytes_cb(void *arg, enum err e, bool found, struct str value, uint64_t position)
+{
+	struct bytes *b = arg;
+
+	b->same = e == ERR_OK && found && position == 5 &&
+	    str_eq(value, (struct str){ b->want, sizeof b->want });
+}
+
+/* Keys and values are bytes. */
+static void
+test_binary(void **state)
+{
+	struct bytes b = { .same = false };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof b.want; i++)
+		b.want[i] = (char)i;
+	kvs_put(kvs, (struct str){ b.want, 256 }, (struct str){ b.want, 256 }, 5);
+	kvs_put(kvs, (struct str){ b.want, 255 }, STR_LIT("other"), 6);
+	kvs_get(kvs, (struct str){ b.want, 256 }, bytes_cb, &b);
+	loop_run(options.loop);
+	assert_true(b.same);
+}
+
+static void
+large_cb(void *arg, enum err e, bool found, struct str value, uint64_t position)
+{
+	(void)e;
+	(void)position;
+	*(bool *)arg = found && value.n == (size_t)8 << 20 && value.p[value.n - 1] == 'v';
+}
+
+static void
+test_large(void **state)
+{
+	size_t n = (size_t)8 << 20;
+	char *value = mem_alloc(n);
+	bool ok = false;
+
+	(void)state;
+	memset(value, 'v', n);
+	kvs_put(kvs, STR_LIT("k"), (struct str){ value, n }, 1);
+	mem_free(value);
+	kvs_get(kvs, STR_LIT("k"), large_cb, &ok);
+	loop_run(options.loop);
+	assert_true(ok);
+}
+
+static void
+test_scan(void **state)
+{
+	(void)state;
+	assert_scan("", "");
+	put("b", "2", 2);
+	put("ab", "4", 4);
+	put("a", "1", 1);
+	put("abc", "5", 5);
+	put("\xff", "6", 6);
+	put("a\x01", "3", 3);
+	assert_scan("", "a=1@1;a\x01=3@3;ab=4@4;abc=5@5;b=2@2;\xff=6@6;");
+	assert_scan("a", "a=1@1;a\x01=3@3;ab=4@4;abc=5@5;");
+	assert_scan("ab", "ab=4@4;abc=5@5;");
+	assert_scan("abcd", "");
+	assert_scan("c", "");
+}
+
+/* Never inside the call; in the order of asking; each the store as it was when
+ * asked. */
+static void
+test_order(void **state)
+{
+	struct answers a = { 0 };
+
+	(void)state;
+	put("k", "1", 1);
+	kvs_get(kvs, STR_LIT("k"), get_cb, &a);
+	kvs_scan(kvs, STR_LIT(""), scan_cb, &a);
+	put("k", "2", 2);
+	put("l", "3", 3);
+	kvs_get(kvs, STR_LIT("k"), get_cb, &a);
+	kvs_remove(kvs, STR_LIT("k"));
+	kvs_scan(kvs, STR_LIT(""), scan_cb, &a);
+	kvs_get(kvs, STR_LIT("k"), get_cb, &a);
+	assert_int_equal(a.calls, 0);
+	loop_run(options.loop);
+	assert_true(str_is(buf_view(&a.text), "1@1" "k=1@1;." "2@2" "l=3@3;." "-"));
+	buf_free(&a.text);
+}
+
+static void
+changing_scan_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position)
+{
+	unsigned *calls = arg;
+
+	(void)e;
+	(void)value;
+	(void)position;
+	++*calls;
+	if (key.p == NULL)
+		return;
+	kvs_remove(kvs, key);
+	kvs_remove(kvs, STR_LIT("c"));
+	kvs_put(kvs, STR_LIT("d"), STR_LIT("new"), 9);
+}
+
+/* Whoever is called may change the store. */
+static void
+test_change_in_scan(void **state)
+{
+	unsigned calls = 0;
+
+	(void)state;
+	put("a", "1", 1);
+	put("b", "2", 2);
+	put("c", "3", 3);
+	kvs_scan(kvs, STR_LIT(""), changing_scan_cb, &calls);
+	loop_run(options.loop);
+	assert_int_equal(calls, 4);
+	assert_scan("", "d=new@9;");
+}
+
+static void
+test_close_drops_answers(void **state)
+{
+	struct answers a = { 0 };
+
+	(void)state;
+	put("k", "1", 1);
+	kvs_get(kvs, STR_LIT("k"), get_cb, &a);
+	kvs_scan(kvs, STR_LIT(""), scan_cb, &a);
+	kvs_flush(kvs, done_cb, &a);
+	kvs_flush(kvs, done_cb, &a);
+	kvs_close(kvs);
+	loop_run(options.loop);
+	assert_int_equal(a.calls, 0);
+	kvs = kvs_contract_open(contract->backend, &options);
+}
+
+/* Whoever is called may close the store: nothing comes after that. */
+static void
+test_close_in_answer(void **state)
+{
+	struct answers in_scan = { 0 }, in_flush = { 0 };
+
+	(void)state;
+	put("k", "1", 1);
+	put("l", "2", 2);
+	in_scan.close = kvs;
+	kvs_scan(kvs, STR_LIT(""), scan_cb, &in_scan);
+	kvs_get(kvs, STR_LIT("k"), get_cb, &in_scan);
+	loop_run(options.loop);
+	assert_int_equal(in_scan.calls, 1);
+	kvs = kvs_contract_open(contract->backend, &options);
+	put("k", "1", 1);
+	in_flush.close = kvs;
+	kvs_flush(kvs, done_cb, &in_flush);
+	kvs_flush(kvs, done_cb, &in_flush);
+	loop_run(options.loop);
+	assert_int_equal(in_flush.calls, 1);
+	kvs = kvs_contract_open(contract->backend, &options);
+	buf_free(&in_scan.text);
+	buf_free(&in_flush.text);
+}
+
+static void
+test_flush(void **state)
+{
+	struct answers a = { 0 };
+
+	(void)state;
+	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK); /* nothing to do */
+	put("k", "1", 1);
+	kvs_flush(kvs, done_cb, &a);
+	assert_int_equal(a.calls, 0);
+	put("k", "2", 2);
+	kvs_flush(kvs, done_cb, &a);
+	kvs_flush(kvs, done_cb, &a);
+	loop_run(options.loop);
+	assert_int_equal(a.calls, 3);
+	assert_int_equal(a.last, ERR_OK);
+	assert_get("k", "2@2");
+	buf_free(&a.text);
+}
+
+static void
+reopen(void)
+{
+	kvs_close(kvs);
+	loop_run(options.loop);
+	kvs = kvs_contract_open(contract->backend, &options);
+}
+
+static void
+test_survives(void **state)
+{
+	(void)state;
+	if (!contract->persistent)
+		return;
+	put("a", "1", 7);
+	put("gone", "x", 8);
+	put("empty", "", 9);
+	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
+	kvs_remove(kvs, STR_LIT("gone"));
+	put("a", "2", 10);
+	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
+	reopen();
+	assert_scan("", "a=2@10;empty=@9;");
+	kvs_remove(kvs, STR_LIT("a"));
+	kvs_remove(kvs, STR_LIT("empty"));
+	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
+	reopen();
+	assert_scan("", "");
+}
+
+/* A flush covers what was put before it, also while another one is under way. */
+static void
+test_flush_covers(void **state)
+{
+	struct answers a = { 0 };
+
+	(void)state;
+	if (!contract->persistent)
+		return;
+	put("a", "1", 1);
+	kvs_flush(kvs, done_cb, &a);
+	put("b", "2", 2);
+	kvs_flush(kvs, done_cb, &a);
+	loop_run(options.loop);
+	assert_int_equal(a.calls, 2);
+	reopen();
+	assert_scan("", "a=1@1;b=2@2;");
+	buf_free(&a.text);
+}
+
+int
+kvs_contract_run(const struct kvs_contract *c)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_name),
+		TEST(test_values),
+		TEST(test_binary),
+		TEST(test_large),
+		TEST(test_scan),
+		TEST(test_order),
+		TEST(test_change_in_scan),
+		TEST(test_close_drops_answers),
+		TEST(test_close_in_answer),
+		TEST(test_flush),
+		TEST(test_survives),
+		TEST(test_flush_covers),
+	};
+
+	contract = c;
+	return cmocka_run_group_tests_name(c->backend, tests, NULL, NULL);
+}

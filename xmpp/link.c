@@ -132,10 +132,12 @@ link_delay(enum link_state why, unsigned tries)
 }
 
 static unsigned
-link_next_delay(struct link *l, enum link_state why, uint64_t was_up_ms)
+link_next_delay(struct link *l, enum link_state why, bool was_up, uint64_t was_up_ms)
 {
 	if (was_up_ms >= LINK_STEADY_MS)
 		l->tries = 0;
+	else if (was_up && l->tries > LINK_FLAP_TRIES)
+		l->tries = LINK_FLAP_TRIES;
 	if (was_up_ms >= LINK_PEACE_MS)
 		l->conflicts = 0;
 	/* Two daemons with one JID must not throw each other out all the time. */
@@ -169,7 +171,7 @@ link_lose(struct link *l, enum link_state why, const char *detail)
 	link_drop(l);
 	l->step = STEP_WAIT;
 	link_tell(l, why, detail);
-	loop_timer_once(l->timer, link_next_delay(l, why, up_ms));
+	loop_timer_once(l->timer, link_next_delay(l, why, was_up, up_ms));
 	if (was_up)
 		l->ops->down(l->arg);
 }

@@ -15,7 +15,8 @@
 #define LINK_RETRY_MS 1000         /* doubles up to the maximum; jitter takes off up to half */
 #define LINK_RETRY_SLOW_MS 20000   /* the same where somebody must act first */
 #define LINK_RETRY_MAX_MS 60000
-#define LINK_STEADY_MS 10000       /* up so long: the next retry is quick again */
+#define LINK_STEADY_MS 10000      /* up so long: the next retry is quick again */
+#define LINK_FLAP_TRIES 2          /* up, but not so long: it goes on from here at most */
 #define LINK_PEACE_MS 300000       /* up so long: the last conflict is forgotten */
 
 /* X(symbol, name in status, sentence) */

@@ -4,10 +4,17 @@
 #include "base/log.h"
 #include "xmpp/link.h"
 
+static bool
+link_is_address(const char *host)
+{
+	return host[strspn(host, "0123456789abcdefABCDEF.:")] == '\0';
+}
+
 static void
 link_say_prosody(const struct link_options *o)
 {
-	log_notice("xmpp prosody.cfg.lua: component_ports = { %d }", o->port);
+	if (o->host[0] != '/')
+		log_notice("xmpp prosody.cfg.lua: component_ports = { %d }", o->port);
 	log_notice("xmpp prosody.cfg.lua: Component \"%s\"", o->jid);
 	log_notice("xmpp prosody.cfg.lua:   component_secret = \"<the content of %s>\"",
 	    o->secret_file);
@@ -19,12 +26,12 @@ link_say_ejabberd(const struct link_options *o)
 {
 	log_notice("xmpp ejabberd.yml: listen:");
 	log_notice("xmpp ejabberd.yml:   -");
-	if (o->host[0] == '/') {
+	if (o->host[0] == '/')
 		log_notice("xmpp ejabberd.yml:     port: \"unix:%s\"", o->host);
-	} else {
+	else
 		log_notice("xmpp ejabberd.yml:     port: %d", o->port);
+	if (link_is_address(o->host))
 		log_notice("xmpp ejabberd.yml:     ip: \"%s\"", o->host);
-	}
 	log_notice("xmpp ejabberd.yml:     module: ejabberd_service");
 	log_notice("xmpp ejabberd.yml:     global_routes: false");
 	log_notice("xmpp ejabberd.yml:     hosts:");

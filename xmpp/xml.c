@@ -407,11 +407,24 @@ xml_reader_stop(struct xml_reader *r)
 	XML_StopParser(r->expat, XML_FALSE);
 }
 
+/* RFC 6120 §11.6: a stream is UTF-8. expat would follow a byte order mark, or
+ * the NULs of UTF-16, into another encoding. */
+static bool
+xml_is_utf8_start(const struct xml_reader *r, struct str bytes)
+{
+	return memchr(bytes.p, '\0', bytes.n) == NULL &&
+	    (r->fed > 0 || (unsigned char)bytes.p[0] < 0x80);
+}
+
 static void
 xml_feed_some(struct xml_reader *r, struct str bytes)
 {
 	enum XML_Status status;
 
+	if (!xml_is_utf8_start(r, bytes)) {
+		r->error = XML_MALFORMED;
+		return;
+	}
 	r->fed += (XML_Index)bytes.n;
 	status = XML_Parse(r->expat, bytes.p, (int)bytes.n, XML_FALSE);
 	if (xml_over(r))

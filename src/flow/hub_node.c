@@ -154,13 +154,12 @@ hub_node_take_cb(void *arg, struct state *s)
 		hub_member_add_state(n, s);
 }
 
-/* Of a roster every text is new, and so all its items are. */
+/* Of a roster every text is new, and so all members are. */
 static void
 hub_node_take_roster(struct hub_node *n)
 {
 	const struct roster_class *c = access_class(n->hub->roster, &n->is);
 
-	hub_node_sweep(n);
 	for (size_t i = 0; c != NULL && i < c->n_students; i++)
 		hub_member_add_student(n, c->students[i]);
 }

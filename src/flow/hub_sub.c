@@ -37,8 +37,6 @@ hub_sub_line_up(struct hub_sub *s)
 {
 	struct hub *h = s->door->hub;
 
-	if (s->timer != NULL)
-		loop_timer_stop(s->timer);
 	hub_sub_queue(s, s->door->blocked ? &s->door->waiting : &h->ready);
 	if (!s->door->blocked)
 		hub_wake(h);

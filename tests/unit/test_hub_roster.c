@@ -202,6 +202,29 @@ test_roster_node(void **state)
 	world_close();
 }
 
+static bool
+last_item_seq(void *seq, const struct hub_item *item)
+{
+	*(uint64_t *)seq = item->seq;
+	return true;
+}
+
+static void
+test_roster_seq_grows(void **state)
+{
+	uint64_t seq = 0, next = 0;
+
+	(void)state;
+	world_open(SCHOOL);
+	for (int i = 0; i < 100; i++, seq = next) {
+		set_roster(SCHOOL);
+		assert_int_equal(hub_items(hub, STR_LIT("class/7b/_roster"), STR_LIT("tina@x"),
+		    last_item_seq, &next), ERR_OK);
+		assert_true(next > seq);
+	}
+	world_close();
+}
+
 /* ---- another roster ---- */
 
 static void
@@ -459,6 +482,7 @@ main(void)
 		cmocka_unit_test(test_read_in_order),
 		cmocka_unit_test(test_read_class),
 		cmocka_unit_test(test_roster_node),
+		cmocka_unit_test(test_roster_seq_grows),
 		cmocka_unit_test(test_teacher_removed),
 		cmocka_unit_test(test_removed_while_waiting),
 		cmocka_unit_test(test_class_gone),

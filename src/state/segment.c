@@ -133,6 +133,7 @@ segment_header_fields(const uint8_t *p, struct segment_header *out)
 	if (segment_get32(p + HEADER_VERSION) != SEGMENT_VERSION ||
 	    (flags & ~SEGMENT_CONTINUED) != 0 || n > SEGMENT_ORGANISATION ||
 	    segment_get64(p + HEADER_FIRST_SEQ) == 0 ||
+	    segment_get64(p + HEADER_FIRST_SEQ) > SEGMENT_SEQ_MAX ||
 	    memchr(p + HEADER_NAME, '\0', n) != NULL ||
 	    memcmp(p + HEADER_NAME + n, zeros, HEADER_CRC - HEADER_NAME - n) != 0)
 		return false;
@@ -194,7 +195,7 @@ segment_block_fields(const uint8_t *p, struct segment_block *out)
 	    b.length % SEGMENT_ALIGN == 0 && b.length <= SEGMENT_BLOCK_MAX &&
 	    b.length >= SEGMENT_BLOCK + SEGMENT_RECORD + SEGMENT_TRAILER && b.count > 0 &&
 	    b.count <= (b.length - SEGMENT_BLOCK - SEGMENT_TRAILER) / SEGMENT_RECORD &&
-	    b.first_seq > 0 && b.first_seq <= UINT64_MAX - b.count;
+	    b.first_seq > 0 && b.first_seq <= SEGMENT_SEQ_MAX - b.count;
 }
 
 bool
@@ -290,5 +291,5 @@ segment_record_right(const uint8_t *p, size_t size)
 	    SEGMENT_RECORD - RECORD_CHECKED + r.body.n) &&
 	    p[RECORD_VERSION] == SEGMENT_RECORD_VERSION &&
 	    r.type >= RECORD_SESSION && r.type <= RECORD_EVENT &&
-	    r.seq > 0 && r.seq < UINT64_MAX;
+	    r.seq > 0 && r.seq < SEGMENT_SEQ_MAX;
 }

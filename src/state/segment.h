@@ -19,6 +19,7 @@
 #define SEGMENT_TRAILER CRYPT_SHA256
 #define SEGMENT_ALIGN 8
 #define SEGMENT_SLACK 64        /* readable bytes behind whatever is decoded */
+#define SEGMENT_SEQ_MAX ((uint64_t)INT64_MAX) /* more is no sequence number */
 
 /* A block gathers records until it holds this much, so it is at most one
  * record longer; a longer one is no block of ours. */

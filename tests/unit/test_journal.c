@@ -111,17 +111,23 @@ closed_before_commit(void **state)
 	rig_must_open(&g, &replayed);
 	rig_append_block(&g, 4);
 	rig_append(&g);
+	journal_drain(g.j, rig_stop_cb, &g); /* is not called */
 	rig_close(&g);
 	assert_whole(g.dir, 4);
 }
 
 /* Closed while the pool writes: harmless, too. */
 static int held[2];
+static struct loop_timer *closer;
 
 static void
-close_at_once_cb(void *arg)
+close_in_flight_cb(void *arg)
 {
 	(void)arg;
+	if (!g.j->in_flight) {
+		loop_timer_once(closer, 1);
+		return;
+	}
 	rig_close(&g);
 	loop_stop(g.loop);
 	assert_int_equal(write(held[1], "x", 1), 1);
@@ -138,16 +144,15 @@ held_sync(int fd)
 static void
 closed_in_flight(void **state)
 {
-	struct loop_timer *t = loop_timer_new(g.loop, close_at_once_cb, NULL);
-
 	(void)state;
+	closer = loop_timer_new(g.loop, close_in_flight_cb, NULL);
 	assert_int_equal(pipe(held), 0);
 	journal_io.fdatasync = held_sync;
 	rig_must_open(&g, &replayed);
 	rig_append(&g);
-	loop_timer_once(t, 1);
+	loop_timer_once(closer, 1);
 	loop_run(g.loop);
-	loop_timer_free(t);
+	loop_timer_free(closer);
 	rig_free(&g); /* the pool ends here */
 	close(held[0]);
 	close(held[1]);
@@ -441,6 +446,73 @@ status(void **state)
 	mem_free(text);
 }
 
+/* ---- memory ---- */
+
+/* A large event does not keep its memory for ever. */
+static void
+block_memory(void **state)
+{
+	struct journal_block *b = journal_block_new();
+	struct record r = { .seq = 1, .session = 1, .type = RECORD_EVENT };
+	char *text = mem_zalloc(20 << 20);
+	struct str body = { text, 4 << 20 };
+	const uint8_t *kept;
+
+	(void)state;
+	r.body.n = body.n;
+	journal_block_put(b, &r, &body, 1);
+	kept = b->data;
+	journal_block_reset(b);
+	assert_ptr_equal(b->data, kept); /* the next one may be like it */
+	body.n = r.body.n = 100;
+	for (int i = 0; b->data != NULL; i++) {
+		assert_true(i < 1000);
+		journal_block_put(b, &r, &body, 1);
+		assert_int_equal(b->len, SEGMENT_BLOCK + segment_record_size(100));
+		journal_block_reset(b);
+	}
+	for (int i = 0; i < 1000; i++) { /* small ones keep theirs */
+		journal_block_put(b, &r, &body, 1);
+		journal_block_reset(b);
+		assert_non_null(b->data);
+	}
+	body.n = r.body.n = 20 << 20;
+	journal_block_put(b, &r, &body, 1);
+	journal_block_reset(b);
+	assert_null(b->data);
+	journal_block_free(b);
+	mem_free(text);
+}
+
+/* ---- refused before anything is looked at ---- */
+
+static void
+cannot_open(void **state)
+{
+	char name[300], *why = NULL;
+	struct journal_options o = { g.dir, name, 1000, 1000 };
+	struct journal_reader none = { 0 };
+
+	(void)state;
+	memset(name, 'x', sizeof name);
+	name[256] = '\0';
+	assert_null(journal_open(g.loop, &o, 0, &none, &g.sum, &why));
+	assert_non_null(strstr(why, "longer than 255"));
+	mem_free(why);
+	name[255] = '\0';
+	g.j = journal_open(g.loop, &o, 0, &none, &g.sum, &why);
+	assert_non_null(g.j);
+	rig_close(&g);
+	o.dir = "/nonexistent/journal";
+	assert_null(journal_open(g.loop, &o, 0, &none, &g.sum, &why));
+	assert_non_null(strstr(why, "/nonexistent/journal: cannot be made"));
+	mem_free(why);
+	o.dir = "/dev/null";
+	assert_null(journal_open(g.loop, &o, 0, &none, &g.sum, &why));
+	assert_non_null(strstr(why, "/dev/null: cannot be opened: Not a directory"));
+	mem_free(why);
+}
+
 /* ---- kill -9 ---- */
 
 #define KILL_ROUNDS 20
@@ -541,6 +613,8 @@ main(void)
 		JOURNAL_TEST(lock_in_another_process),
 		JOURNAL_TEST(lock_of_the_dead),
 		JOURNAL_TEST(status),
+		JOURNAL_TEST(block_memory),
+		JOURNAL_TEST(cannot_open),
 		JOURNAL_TEST(kill_nine),
 	};
 

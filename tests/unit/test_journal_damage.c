@@ -750,6 +750,25 @@ scrub(void **state)
 	assert_int_equal(metric_value[METRIC_JOURNAL_DAMAGE], 1);
 }
 
+/* Closed while a segment is being read: the pool ends it. */
+static void
+scrub_closed(void **state)
+{
+	(void)state;
+	make(6, 3, 1400);
+	mem_free(rig_open(&g, n_records, &seen));
+	while (g.live.n == 0) /* the scrub's timer fires before the first commit ends */
+		rig_append_block(&g, 1);
+	rig_close(&g);
+	mem_free(rig_open(&g, n_records, &seen));
+	rig_close(&g); /* not even begun */
+	mem_free(rig_open(&g, n_records, &seen));
+	unlink(rig_path(&g, 2));
+	loop_timer_stop(g.alive);
+	loop_run(g.loop); /* the segment is gone: said, and over */
+	rig_close(&g);
+}
+
 int
 main(void)
 {
@@ -774,6 +793,7 @@ main(void)
 		DAMAGE_TEST(header_broken),
 		DAMAGE_TEST(sparse_tail),
 		DAMAGE_TEST(scrub),
+		DAMAGE_TEST(scrub_closed),
 	};
 
 	return cmocka_run_group_tests_name("journal_damage", tests, NULL, NULL);

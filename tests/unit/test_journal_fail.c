@@ -106,6 +106,7 @@ disk_unlinkat(int dir, const char *name, int flags)
 		errno = EROFS;
 		return -1;
 	}
+	disk.refused_inode = 0; /* its number may be a new file's */
 	return unlinkat(dir, name, flags);
 }
 
@@ -431,10 +432,15 @@ name_is_taken(void **state)
 }
 
 static int holding[2];
+static struct loop_timer *behind;
 
 static void
 append_behind_cb(void *arg)
 {
+	if (!g.j->in_flight) {
+		loop_timer_once(behind, 1);
+		return;
+	}
 	rig_append(arg);
 	assert_int_equal(write(holding[1], "xxxxxxxxxx", 10), 10);
 }
@@ -444,19 +450,18 @@ append_behind_cb(void *arg)
 static void
 fails_again_and_again(void **state)
 {
-	struct loop_timer *t = loop_timer_new(g.loop, append_behind_cb, &g);
-
 	(void)state;
+	behind = loop_timer_new(g.loop, append_behind_cb, &g);
 	assert_int_equal(pipe(holding), 0);
 	disk.hold = holding[0];
 	disk.write_errno = ENOSPC;
 	disk.write_mask = 1 << 0 | 1 << 3; /* between them: header and block of 2 */
 	for (int i = 0; i < 3; i++)
 		rig_append(&g);
-	loop_timer_once(t, 1);
+	loop_timer_once(behind, 1);
 	while (g.live.last < 9)
 		rig_drain(&g);
-	loop_timer_free(t);
+	loop_timer_free(behind);
 	disk.hold = 0;
 	close(holding[0]);
 	close(holding[1]);
@@ -569,6 +574,62 @@ refused_at_the_start(void **state)
 	rig_must_open(&g, &replayed);
 }
 
+/* The records of a torn block cannot be put into a new segment, or the torn one
+ * cannot be cut: refused, and the next start finds all of them. */
+static void
+recovery_fails(void **state)
+{
+	static uint8_t file[1 << 16];
+	size_t n;
+
+	for (int step = 0; step < 4; step++) {
+		char *why;
+
+		if (step > 0) {
+			teardown(state);
+			setup(state);
+		}
+		rig_append_block(&g, 5);
+		rig_close(&g);
+		n = file_load(rig_path(&g, 1), file, sizeof file);
+		file_store(rig_path(&g, 1), file, n - SEGMENT_TRAILER);
+		disk.write_errno = disk.sync_errno = EIO;
+		disk.write_fails = step == 0;
+		disk.write_skip = 1;
+		disk.sync_fails = step == 1 || step == 3;
+		disk.sync_skip = step == 1 ? 1 : 2; /* of the last segment, of the new one */
+		disk.cut_fails = step == 2;
+		why = rig_open(&g, 0, &replayed);
+		assert_null(g.j);
+		assert_non_null(strstr(why, step < 2 ? "saving the records" : "cutting the torn"));
+		mem_free(why);
+		disk.write_skip = disk.sync_skip = 0;
+		rig_must_open(&g, &replayed);
+		assert_int_equal(replayed.n, 10);
+		assert_int_equal(g.sum.damaged, 0);
+		rig_append_block(&g, 2);
+		assert_whole(g.dir, 12);
+	}
+}
+
+static void
+unfinished_segment_stays(void **state)
+{
+	char *why;
+
+	(void)state;
+	rig_close(&g);
+	file_store(rig_path(&g, 2), (const uint8_t *)"", 0);
+	disk.unlink_fails = 1;
+	why = rig_open(&g, 0, &replayed);
+	assert_null(g.j);
+	assert_non_null(strstr(why, "removing the unfinished segment"));
+	mem_free(why);
+	rig_must_open(&g, &replayed);
+	assert_true(g.sum.torn_tail);
+	assert_int_equal(size_of(2), -1);
+}
+
 /* A page of the file that the disk cannot read costs that page. */
 static uint64_t bad_page;
 
@@ -626,6 +687,8 @@ main(void)
 		FAIL_TEST(large_blocks_behind),
 		FAIL_TEST(file_size_limit),
 		FAIL_TEST(refused_at_the_start),
+		FAIL_TEST(recovery_fails),
+		FAIL_TEST(unfinished_segment_stays),
 		FAIL_TEST(unreadable_page),
 	};
 

@@ -233,7 +233,8 @@ block_lengths(void **state)
 		{ 0, 1, 1, false }, { UINT32_MAX, 1, 1, false }, { UINT32_MAX - 7, 1, 1, false },
 		{ 88, 1, 1, false }, { 97, 1, 1, false }, { 96, 0, 1, false },
 		{ 96, 2, 1, false }, { 136, 2, 1, true }, { 96, UINT32_MAX, 1, false },
-		{ 96, 1, 0, false }, { 96, 1, UINT64_MAX, false },
+		{ 96, 1, 0, false }, { 96, 1, UINT64_MAX, false }, { 96, 1, INT64_MAX, false },
+		{ 96, 1, INT64_MAX - 1, true },
 		{ SEGMENT_BLOCK_MAX / 8 * 8, 1, 1, true },
 		{ SEGMENT_BLOCK_MAX / 8 * 8 + 8, 1, 1, false },
 	};
@@ -389,7 +390,9 @@ record_of_another_kind(void **state)
 	assert_false(segment_record_right(p, size));
 	size = put_record(p, RECORD_EVENT, UINT64_MAX, "x", "");
 	assert_false(segment_record_right(p, size));
-	size = put_record(p, RECORD_EVENT, UINT64_MAX - 1, "x", "");
+	size = put_record(p, RECORD_EVENT, INT64_MAX, "x", "");
+	assert_false(segment_record_right(p, size));
+	size = put_record(p, RECORD_EVENT, INT64_MAX - 1, "x", "");
 	assert_true(segment_record_right(p, size));
 }
 

@@ -129,6 +129,7 @@ export class Instance {
 	/** Options: dir, build (folder with lecternd), students, config (extra lines), listen (lines
 	 *  for the listen section), identity (its lines, made by a function of the instance), tls, wrapperOf
 	 *  (the command put before lecternd, made by a function of the folder),
+	 *  state (name of the state folder below dir; by default dir itself),
 	 *  server ('prosody', or 'none': states are kept and nothing is published). */
 	constructor(o) {
 		this.o = o;
@@ -142,6 +143,7 @@ export class Instance {
 		this.lecternd = new Service('lecternd', this.at('lecternd.log'));
 	}
 
+	get state() { return this.at(this.o.state ?? '.'); }
 	get published() { return this.o.server !== 'none'; }
 	at(...names) { return path.join(this.dir, ...names); }
 	get components() {
@@ -271,7 +273,7 @@ ${components}`);
 			`component "${name}" {\n  jid = "${jid}"\n  secret_file = "${this.at(`${name}.secret`)}"\n}`).join('\n');
 		write(this.at('lectern.conf'), `
 organisation = "${this.domain}"
-state_dir = "${this.at('state')}"
+state_dir = "${this.state}"
 key_file = "${this.at('organisation.key')}"
 control = "${this.at('lectern.sock')}"
 log_level = "${this.o.logLevel ?? 'info'}"
@@ -354,7 +356,7 @@ ${this.o.config ?? ''}
 			control: this.at('lectern.sock'),
 			config: this.at('lectern.conf'),
 			roster: this.at('roster.csv'),
-			journal: this.at('state', 'journal'),
+			journal: path.join(this.state, 'journal'),
 			pids: { lecternd: this.lecternd.pid, prosody: this.prosody.pid },
 		};
 	}

@@ -104,12 +104,12 @@ async function startup() {
 	const d = await daemon({ config: 'journal { snapshot_records = 100000000 }' });
 	await load(d.ports.web, 100, records / 100, file, 'ack');
 	await d.lecternd.stop('SIGKILL');
-	const journal = d.at('state', 'journal');
+	const journal = path.join(d.state, 'journal');
 	const timed = async (f) => { const t = process.hrtime.bigint(); await f(); return Number(process.hrtime.bigint() - t) / 1e9; };
 	const hash = () => { const h = createHash('sha256'); for (const f of fs.readdirSync(journal)) if (f.endsWith('.journal')) h.update(fs.readFileSync(path.join(journal, f))); h.digest(); };
 	const replay = [], tail = [];
 	for (let i = 0; i < ROUNDS; i++) {
-		fs.rmSync(d.at('state', 'states.snapshot'), { force: true });
+		fs.rmSync(path.join(d.state, 'states.snapshot'), { force: true });
 		const base = await timed(hash);
 		replay.push(await timed(() => d.startLecternd()) / base);
 		await d.lecternd.stop();

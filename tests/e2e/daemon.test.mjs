@@ -3,6 +3,7 @@
 // an administrator and a browser meet them.
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as path from 'node:path';
 import * as tls from 'node:tls';
 import { ok, same, jsonLines, liveStates, waitFor, withInstance } from './lib/rig.mjs';
 import { Student, keystroke } from '../../tools/class.mjs';
@@ -88,7 +89,7 @@ async function optOut(instance) {
 	const m = await t.status('blocklist');
 	same([m.action, m.time_limit, m.message], ['MAINTAIN', 'DAYS', 'not here'], 'an opted-out domain is told so in the reference\'s words');
 	same((await t.closed).code, 1000, 'and closed with 1000');
-	const files = fs.readdirSync(instance.at('state', 'journal')).map((f) => fs.readFileSync(instance.at('state', 'journal', f), 'latin1')).join('');
+	const files = fs.readdirSync(path.join(instance.state, 'journal')).map((f) => fs.readFileSync(path.join(instance.state, 'journal', f), 'latin1')).join('');
 	ok(!files.includes('secret.kid') && !files.includes('do not keep this') && !files.includes('777'), 'nothing of it reached the disk');
 }
 

@@ -12,7 +12,7 @@ const namespace = process.getuid() === 0 ? ['unshare', '-m'] : ['unshare', '-rm'
 const wrapper = (dir) => [...namespace, 'bash', '-c',
 	`mkdir -p ${dir}/state && mount -t tmpfs -o size=3m,mode=0700 tmpfs ${dir}/state && head -c 2200000 /dev/zero > ${dir}/state/${FILLER} && exec "$@"`, 'lecternd'];
 
-await withInstance('disk', { students: 3, server: 'none', wrapperOf: wrapper }, async (instance) => {
+await withInstance('disk', { students: 3, server: 'none', wrapperOf: wrapper, state: 'state' }, async (instance) => {
 	const inside = (...names) => path.join('/proc', String(instance.lecternd.pid), 'root', instance.at('state', ...names));
 	const retries = new Set();
 	const students = instance.students.map((s) => {

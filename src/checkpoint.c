@@ -117,7 +117,7 @@ checkpoint_sigchld_cb(void *arg)
 }
 
 struct checkpoint *
-checkpoint_new(struct loop *l, struct engine *e, const struct conf *c)
+checkpoint_new(struct loop *l, struct engine *e, const struct conf *c, uint64_t loaded)
 {
 	struct checkpoint *k;
 
@@ -126,7 +126,7 @@ checkpoint_new(struct loop *l, struct engine *e, const struct conf *c)
 	k->path = checkpoint_path(c);
 	k->organisation = mem_strdup(c->organisation);
 	k->every = (uint64_t)c->snapshot_records;
-	k->position = k->attempted = engine_position(e);
+	k->position = k->attempted = loaded;
 	loop_signal(l, SIGCHLD, checkpoint_sigchld_cb, k);
 	return k;
 }

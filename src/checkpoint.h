@@ -10,9 +10,11 @@
 
 struct checkpoint;
 
-/* engine is borrowed. A child is started by checkpoint_due when
+/* engine is borrowed; loaded is the position of the snapshot the start read, 0
+ * for none. A child is started by checkpoint_due when
  * conf->snapshot_records records came since the last one. */
-struct checkpoint *checkpoint_new(struct loop *l, struct engine *e, const struct conf *c);
+struct checkpoint *checkpoint_new(struct loop *l, struct engine *e, const struct conf *c,
+    uint64_t loaded);
 void checkpoint_due(struct checkpoint *k);
 /* Writes one now, in this process, after ending a child at work; for the stop. */
 void checkpoint_now(struct checkpoint *k);

@@ -166,15 +166,16 @@ daemon_journal(struct daemon *d, char **why)
 		.on_resume = daemon_resume_cb,
 		.arg = d,
 	};
+	uint64_t loaded = engine_position(d->engine);
 
-	d->journal = journal_open(d->loop, &o, engine_position(d->engine), &replay,
+	d->journal = journal_open(d->loop, &o, loaded, &replay,
 	    &d->recovered, why);
 	mem_free(dir);
 	if (d->journal == NULL)
 		return false;
 	journal_listen(d->journal, &listener);
 	engine_forget_sessions(d->engine);
-	d->checkpoint = checkpoint_new(d->loop, d->engine, d->conf);
+	d->checkpoint = checkpoint_new(d->loop, d->engine, d->conf, loaded);
 	return true;
 }
 

@@ -10,19 +10,6 @@
 #define HANDSHAKE_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455 §1.3 */
 #define HANDSHAKE_KEY_LEN 24                                  /* 16 bytes in base64 */
 
-/* The name in "name:port" or "[v6]:port". */
-static struct str
-handshake_host_name(struct str host)
-{
-	const char *end = host.p[0] == '[' ? memchr(host.p, ']', host.n) : NULL;
-	size_t from = end ? (size_t)(end - host.p) : 0;
-	const char *colon = memchr(host.p + from, ':', host.n - from);
-
-	if (colon != NULL)
-		host.n = (size_t)(colon - host.p);
-	return host;
-}
-
 bool
 handshake_host_known(const struct http_head *h, const struct conf *c)
 {
@@ -30,9 +17,7 @@ handshake_host_known(const struct http_head *h, const struct conf *c)
 
 	if (c->hosts.n == 0)
 		return true;
-	if (!http_get(h, "Host", &host) || host.n == 0)
-		return false;
-	host = handshake_host_name(host);
+	http_get(h, "Host", &host);
 	for (size_t i = 0; i < c->hosts.n; i++) {
 		if (strlen(c->hosts.v[i]) == host.n &&
 		    strncasecmp(c->hosts.v[i], host.p, host.n) == 0)

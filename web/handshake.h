@@ -9,7 +9,8 @@
 
 #define HANDSHAKE_GUEST_LEN 32 /* hex digits of a guest id */
 
-/* Whether the Host header names us (conf hosts; none there: everything does). */
+/* Whether the Host header, port and all, is one of ours (conf hosts; none there:
+ * every one is). */
 bool handshake_host_known(const struct http_head *h, const struct conf *c);
 
 /* 101 when the request may be upgraded; else the status to answer, and *why

@@ -12,7 +12,7 @@
 #include "web/handshake.h"
 
 static char good_origin[] = "https://good.example", local_origin[] = "http://127.0.0.1:8080";
-static char good_host[] = "good.example", local_host[] = "[::1]";
+static char good_host[] = "good.example", local_host[] = "[::1]:80";
 static char *good_origins[] = { good_origin, local_origin };
 static char *good_hosts[] = { good_host, local_host };
 static struct conf conf = {
@@ -165,8 +165,10 @@ test_host(void **state)
 	assert_true(host("Host: anything"));
 	conf.hosts = (struct conf_list){ good_hosts, 2 };
 	assert_true(host("Host: good.example"));
-	assert_true(host("Host: GOOD.example:8443"));
+	assert_true(host("Host: GOOD.example"));
 	assert_true(host("Host: [::1]:80"));
+	assert_false(host("Host: good.example:8443"));
+	assert_false(host("Host: [::1]"));
 	assert_false(host("Host: good.example.evil"));
 	assert_false(host("Host: good.exampl"));
 	assert_false(host("Host: :80"));

@@ -60,7 +60,8 @@ unpack_bytes(struct unpack *u, size_t n)
 		*u = (struct unpack){ .failed = true };
 		return (struct str){ 0 };
 	}
-	u->left.p += n;
+	if (n > 0)
+		u->left.p += n; /* p may be NULL when nothing is there */
 	u->left.n -= n;
 	return s;
 }

@@ -57,7 +57,7 @@ engine_fingerprint(const struct engine *e, struct buf *out)
 	pack_u32(&text, ENGINE_FOLD_VERSION);
 	for (size_t i = 0; i < e->n_reducers; i++)
 		engine_describe(&text, e->reducers[i].r);
-	crypt_sha256(&(struct str){ text.data, text.len }, 1, hash);
+	crypt_sha256((struct str[]){ buf_view(&text) }, 1, hash);
 	crypt_hex(out, hash, sizeof hash);
 	buf_free(&text);
 }
@@ -287,13 +287,15 @@ engine_each(struct engine *e, engine_state_cb *cb, void *arg)
 static void
 engine_digest_cb(void *arg, uint8_t kind, struct str key, struct str value)
 {
-	uint8_t *hash = arg;
+	uint8_t *hash = arg, next[CRYPT_SHA256];
 	struct buf head = BUF_INIT(0);
 
+	buf_add(&head, hash, CRYPT_SHA256);
 	pack_u8(&head, kind);
 	pack_u64(&head, key.n);
 	pack_u64(&head, value.n);
-	crypt_sha256((struct str[]){ { (char *)hash, CRYPT_SHA256 }, buf_view(&head), key, value }, 4, hash);
+	crypt_sha256((struct str[]){ buf_view(&head), key, value }, 3, next);
+	memcpy(hash, next, sizeof next);
 	buf_free(&head);
 }
 

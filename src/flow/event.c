@@ -14,7 +14,7 @@
 struct event_parsed {
 	struct json_doc *doc; /* NULL until first needed */
 	uint64_t seq;         /* of the record the text was in */
-	bool ok;              /* it is an object */
+	bool ok;
 	struct json root;
 };
 
@@ -51,8 +51,7 @@ event_parse(struct event_parsed *p, uint64_t seq, struct str text)
 	if (p->doc == NULL)
 		p->doc = json_doc_new();
 	p->seq = seq;
-	p->ok = json_parse(p->doc, text, &p->root) == ERR_OK &&
-	    json_type(p->root) == JSON_OBJECT;
+	p->ok = json_parse(p->doc, text, &p->root) == ERR_OK;
 	return p->ok;
 }
 

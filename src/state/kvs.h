@@ -21,7 +21,8 @@ struct kvs_options {
 /* found is false for an absent key or on error; the value is valid in the call. */
 typedef void kvs_get_cb(void *arg, enum err e, bool found, struct str value, uint64_t position);
 /* Each entry of a scan in key order, then once with key.p == NULL. */
-typedef void kvs_scan_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position);
+typedef void kvs_scan_cb(void *arg, enum err e, struct str key, struct str value,
+    uint64_t position);
 typedef void kvs_done_cb(void *arg, enum err e);
 
 struct kvs_backend {

@@ -170,6 +170,67 @@ test_disk_refuses(void **state)
 	kvs_close(k);
 }
 
+static void
+called_cb(void *arg, enum err e)
+{
+	(void)e;
+	*(bool *)arg = true;
+}
+
+struct refused {
+	struct kvs *k;
+	bool moves;          /* takes the folder away first */
+	unsigned fine, failed;
+};
+
+static void
+refused_cb(void *arg, enum err e)
+{
+	struct refused *r = arg;
+
+	if (e != ERR_OK)
+		r->failed++;
+	else
+		r->fine++;
+	if (e != ERR_OK || r->fine > 1)
+		return;
+	if (r->moves) {
+		assert_int_equal(rename(folder, away), 0);
+		kvs_put(r->k, STR_LIT("k"), STR_LIT("later"), 2);
+	}
+	kvs_flush(r->k, refused_cb, r);
+}
+
+/* Nobody hears of success before the disk has it, also who asked while a save
+ * was under way that turned out to fail. */
+static void
+test_no_early_success(void **state)
+{
+	struct kvs *k = kvs_contract_open("memory", &options);
+	struct refused one = { .k = k, .moves = true }, two = { .k = k };
+	bool first = false;
+
+	(void)state;
+	kvs_put(k, STR_LIT("k"), STR_LIT("v"), 1);
+	kvs_flush(k, called_cb, &first);
+	kvs_put(k, STR_LIT("k"), STR_LIT("w"), 1);
+	kvs_flush(k, refused_cb, &one); /* these two share the second save */
+	kvs_flush(k, refused_cb, &two);
+	loop_run(options.loop);
+	assert_true(first);
+	assert_int_equal(one.fine, 1);
+	assert_int_equal(one.failed, 1);
+	assert_int_equal(two.fine, 1);
+	assert_int_equal(two.failed, 1);
+	one = (struct refused){ .k = k };
+	kvs_flush(k, refused_cb, &one);
+	kvs_flush(k, refused_cb, &one);
+	loop_run(options.loop);
+	assert_int_equal(one.failed, 2);
+	assert_int_equal(rename(away, folder), 0);
+	kvs_close(k);
+}
+
 /* What was not flushed is not in the file, and what is in it stays whole. */
 static void
 test_unflushed(void **state)
@@ -253,13 +314,6 @@ test_chained(void **state)
 
 /* The pool still writes when the store is closed and the loop ends. */
 static void
-ignore_cb(void *arg, enum err e)
-{
-	(void)e;
-	*(bool *)arg = true;
-}
-
-static void
 test_close_while_saving(void **state)
 {
 	struct kvs *k = kvs_contract_open("memory", &options);
@@ -268,7 +322,7 @@ test_close_while_saving(void **state)
 
 	(void)state;
 	kvs_put(k, STR_LIT("a"), STR_LIT("1"), 1);
-	kvs_flush(k, ignore_cb, &called);
+	kvs_flush(k, called_cb, &called);
 	kvs_close(k);
 	loop_free(options.loop);
 	assert_false(called);
@@ -289,6 +343,7 @@ main(void)
 		TEST(test_damaged),
 		TEST(test_foreign),
 		TEST(test_disk_refuses),
+		TEST(test_no_early_success),
 		TEST(test_unflushed),
 		TEST(test_clean_flush),
 		TEST(test_chained),

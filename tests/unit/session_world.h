@@ -266,6 +266,14 @@ settle(void)
 	loop_run(w.loop);
 }
 
+/* Runs one turn: what gathered is on its way to the disk when it returns. */
+static inline void
+turn(void)
+{
+	loop_defer(w.loop, world_stop_cb, NULL);
+	loop_run(w.loop);
+}
+
 /* The i-th kept record of this type, from 0; NULL when there are fewer. */
 static inline struct kept *
 kept(enum record_type type, size_t i)

@@ -139,6 +139,42 @@ test_two_sockets(void **state)
 	    "{\"count\":2}");
 }
 
+/* The commit in between is not the one that the second socket waits for. */
+static void
+test_two_sockets_two_blocks(void **state)
+{
+	struct client e;
+	(void)state;
+
+	client_known(&c, "u1", "org.x", STREAM);
+	client_known(&d, "u1", "org.x", STREAM);
+	client_known(&e, "u2", "org.x", STREAM);
+	say(&e, "{\"event\":\"a\",\"seq\":1}");
+	turn();
+	say(&c, "{\"event\":\"a\",\"seq\":1}");
+	say(&d, "{\"event\":\"a\",\"seq\":1}");
+	say(&d, "{\"event\":\"terminate\"}");
+	settle();
+	hears(&e, ACK(1));
+	hears(&c, ACK(1));
+	hears(&d, ACK(1));
+	assert_int_equal(d.code, 1000);
+	client_done(&c);
+	client_done(&d);
+	client_done(&e);
+	/* Whoever has turned to another stream waits for nothing of the old one. */
+	client_known(&c, "u1", "org.x", STREAM);
+	client_known(&d, "u1", "org.x", STREAM);
+	say(&c, "{\"event\":\"b\",\"seq\":2}");
+	say(&d, "{\"event\":\"b\",\"seq\":2}");
+	say(&d, LOCK("\"stream\":\"t\""));
+	say(&d, "{\"event\":\"terminate\"}");
+	assert_int_equal(d.code, 1000);
+	settle();
+	client_done(&c);
+	client_done(&d);
+}
+
 /* What waits for its source is not acknowledged, though the same number came
  * in over another socket. */
 static void
@@ -527,6 +563,7 @@ main(void)
 		WORLD_TEST(test_bad_seq),
 		WORLD_TEST(test_repeated),
 		WORLD_TEST(test_two_sockets),
+		WORLD_TEST(test_two_sockets_two_blocks),
 		WORLD_TEST(test_held_and_taken),
 		WORLD_TEST(test_other_stream),
 		WORLD_TEST(test_lost),

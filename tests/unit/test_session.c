@@ -73,6 +73,21 @@ test_session_record(void **state)
 	client_done(&c);
 }
 
+/* Of two fields with the same key the last counts, however they are spelled. */
+static void
+test_locked_twins(void **state)
+{
+	(void)state;
+
+	client_known(&c, "u1", "org.x", ",\"v\":1,\"\\u0076\":2,\"wa-source\":3,\"wa_source\":4,"
+	    "\"token\":1,\"token\":2");
+	say(&c, "{\"event\":\"a\"}");
+	settle();
+	assert_true(str_is(kept(RECORD_SESSION, 0)->session.locked,
+	    "{\"source\":\"org.x\",\"\\u0076\":2,\"wa_source\":4}"));
+	client_done(&c);
+}
+
 /* Stated once, and again only after a change. */
 static void
 test_restated(void **state)
@@ -432,6 +447,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		WORLD_TEST(test_happy),
 		WORLD_TEST(test_session_record),
+		WORLD_TEST(test_locked_twins),
 		WORLD_TEST(test_restated),
 		WORLD_TEST(test_errors),
 		WORLD_TEST(test_error_seq),

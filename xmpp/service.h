@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* service: what the daemon uses of the XMPP door. Each component JID is a
- * PubSub service (XEP-0060) of its own stream, publishing its reducers. */
+ * PubSub service (XEP-0060) of its own stream, publishing its reducers. Not for
+ * a program that links libstrophe, which has an xmpp_free of its own. */
 #ifndef LECTERN_XMPP_SERVICE_H
 #define LECTERN_XMPP_SERVICE_H
 

@@ -88,7 +88,7 @@ ctl_connect(const char *path)
 static bool
 ctl_exchange(int fd, const char *request, struct buf *answer)
 {
-	ssize_t n;
+	ssize_t n = -1;
 	char *at;
 
 	if (dprintf(fd, "%s\n", request) < 0)

@@ -35,6 +35,7 @@ session_new(struct ingest *g, const struct session_door *door, void *peer,
 	s->ip = session_header(info->ip);
 	s->guest_id = session_header(info->guest_id);
 	s->held_end = &s->held;
+	s->lock_credit = SESSION_LOCK_CREDIT;
 	s->next = g->sessions;
 	if (s->next != NULL)
 		s->next->prev = s;
@@ -316,6 +317,7 @@ session_frame(struct session *s, struct str text)
 	if (s->deaf)
 		return;
 	metric_add(METRIC_FRAMES, 1);
+	s->lock_credit += SESSION_LOCK_RATE * text.n;
 	e = message_read_any(g->doc, text, &g->spelling, &m);
 	if (e == ERR_OK)
 		e = session_message(s, &m);

@@ -59,14 +59,29 @@ session_recheck(struct session *s, struct json claims)
 	return ident_recheck(s->ingest->rules, &c, s->ident.safe_user_id);
 }
 
+/* Pays for laying a message over the fields already locked. */
+static bool
+session_lock_pay(struct session *s)
+{
+	if (s->lock_credit > SESSION_LOCK_CREDIT)
+		s->lock_credit = SESSION_LOCK_CREDIT;
+	if (s->lock_credit < s->locked.n)
+		return false;
+	s->lock_credit -= s->locked.n;
+	return true;
+}
+
 /* Takes the fields over; what is known of them follows. */
 static enum err
 session_lock_fields(struct session *s, const struct message *m)
 {
 	unsigned stripped = 0;
 	bool changed;
-	enum err e = locked_merge(&s->locked, m, s->ingest->locked_doc, &stripped, &changed);
+	enum err e;
 
+	if (!session_lock_pay(s))
+		return ERR_FULL;
+	e = locked_merge(&s->locked, m, s->ingest->locked_doc, &stripped, &changed);
 	if (e != ERR_OK)
 		return e;
 	metric_add(METRIC_STRIPPED, stripped);

@@ -13,6 +13,12 @@
 
 #define SESSION_FETCHES_MAX 16 /* fetch_blob unanswered at a time */
 
+/* Each lock_fields is laid over all fields locked before, which the journal then
+ * gets anew; so a few bytes could cost 64 KiB. A client may cause this many
+ * bytes of it, and as many times the bytes that it sends. */
+#define SESSION_LOCK_CREDIT ((size_t)1 << 20)
+#define SESSION_LOCK_RATE 4
+
 struct held {
 	struct held *next;
 	size_t n;
@@ -27,6 +33,7 @@ struct session {
 	char *origin, *agent, *ip, *guest_id;
 
 	struct locked locked;
+	size_t lock_credit; /* bytes of locked fields it may still change */
 	bool source_known; /* some reducer names the locked source */
 	struct ident ident;
 	bool identified;

@@ -111,6 +111,13 @@ teardown(void **state)
 	return 0;
 }
 
+static void
+patch32(uint8_t *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
 /* ---- C113: cut at every byte ---- */
 
 static uint64_t
@@ -465,14 +472,155 @@ bytes_behind_the_end(void **state)
 	}
 }
 
-/* ---- C116: lengths ---- */
+/* A few bytes behind the end are a torn block's only if they look like one's. */
+static void
+few_bytes_behind_the_end(void **state)
+{
+	static uint8_t bent[FILE_MAX];
+	struct file *f = &files[1];
+
+	(void)state;
+	make(2, 3, 1 << 20);
+	for (size_t n = 1; n < SEGMENT_BLOCK; n++) {
+		memcpy(bent, f->p, f->n);
+		memset(bent + f->n, 'x', n);
+		file_store(rig_path(&g, 1), bent, f->n + n);
+		read_after(g.dir, 0, &seen, &sum);
+		assert_int_equal(seen.damaged, 1);
+		assert_int_equal(seen.torn, 0);
+		memcpy(bent + f->n, f->p + block_end(f, 1), n);
+		file_store(rig_path(&g, 1), bent, f->n + n);
+		read_after(g.dir, 0, &seen, &sum);
+		assert_int_equal(seen.damaged, 0);
+		assert_int_equal(seen.torn, 1);
+	}
+}
+
+/* The beginning of a block, and then the same block: as one would leave it who
+ * wrote again where a write had failed. */
+static void
+block_begun_twice(void **state)
+{
+	static uint8_t bent[FILE_MAX];
+	struct file *f = &files[1];
+	size_t from, n;
+
+	(void)state;
+	make(3, 3, 1 << 20);
+	from = block_end(f, 1);
+	for (n = SEGMENT_BLOCK; f->owner[from + n] < 5; n += 8)
+		;
+	memcpy(bent, f->p, from + n);
+	memcpy(bent + from + n, f->p + from, f->n - from);
+	file_store(rig_path(&g, 1), bent, f->n + n);
+	read_after(g.dir, 0, &seen, &sum);
+	assert_int_equal(seen.n, 9);
+	assert_int_equal(seen.damaged, 1);
+	assert_int_equal(seen.damage[0].first_lost, 0);
+}
+
+/* Behind a block whose header is gone the chain is taken up again, and what is
+ * wrong there is told, too. */
+static void
+block_header_gone(void **state)
+{
+	static uint8_t bent[FILE_MAX];
+	struct file *f = &files[1];
+	size_t second, third;
+
+	(void)state;
+	make(4, 3, 1 << 20);
+	second = block_end(f, 1);
+	third = block_end(f, 2);
+	memcpy(bent, f->p, f->n);
+	memset(bent + second, 'x', SEGMENT_BLOCK);
+	file_store(rig_path(&g, 1), bent, f->n);
+	read_after(g.dir, 0, &seen, &sum);
+	assert_int_equal(seen.n, 12);
+	assert_int_equal(seen.damaged, 2); /* its header, and its trailer that means nothing */
+	assert_int_equal(seen.damage[0].offset, second);
+	assert_int_equal(seen.damage[1].offset, third - SEGMENT_TRAILER);
+	bent[block_end(f, 3) - SEGMENT_TRAILER - 1] ^= 1; /* padding of the third */
+	assert_int_equal(f->owner[block_end(f, 3) - SEGMENT_TRAILER - 1], 0);
+	file_store(rig_path(&g, 1), bent, f->n);
+	read_after(g.dir, 0, &seen, &sum);
+	assert_int_equal(seen.n, 12);
+	assert_int_equal(seen.damaged, 3);
+	assert_int_equal(seen.damage[2].offset, third);
+}
 
 static void
-patch32(uint8_t *p, uint32_t v)
+block_header_cut_out(void **state)
 {
-	for (int i = 0; i < 4; i++)
-		p[i] = (uint8_t)(v >> 8 * i);
+	static uint8_t bent[FILE_MAX];
+	struct file *f = &files[1];
+	size_t second;
+
+	(void)state;
+	make(4, 3, 1 << 20);
+	second = block_end(f, 1);
+	memcpy(bent, f->p, second);
+	memcpy(bent + second, f->p + second + SEGMENT_BLOCK, f->n - second - SEGMENT_BLOCK);
+	file_store(rig_path(&g, 1), bent, f->n - SEGMENT_BLOCK);
+	read_after(g.dir, 0, &seen, &sum);
+	assert_int_equal(seen.n, 12);
+	assert_int_equal(seen.damage[0].offset, second);
+	assert_int_equal(seen.damage[0].bytes, 0);
 }
+
+/* A right record in a block to which its number does not belong would make all
+ * that follow look old. */
+static void
+record_out_of_place(void **state)
+{
+	static uint8_t bent[FILE_MAX];
+	struct file *f = &files[1];
+	size_t at;
+
+	(void)state;
+	make(3, 3, 1 << 20);
+	for (at = 0; f->owner[at] != 5; at++)
+		;
+	memcpy(bent, f->p, f->n);
+	bent[at + 17] = 1; /* 261 */
+	for (size_t n = SEGMENT_RECORD; f->owner[at + n] == 5 || n == SEGMENT_RECORD; n++)
+		patch32(bent + at + 4, crypt_crc32c(0, bent + at + 8, n + 1 - 8));
+	file_store(rig_path(&g, 1), bent, f->n);
+	read_after(g.dir, 0, &seen, &sum);
+	assert_int_equal(seen.n, 8);
+	assert_int_equal(seen.damaged, 1);
+	assert_int_equal(seen.damage[0].first_lost, 5);
+	assert_int_equal(seen.damage[0].last_lost, 5);
+}
+
+/* A torn block in which a record is damaged: the others are rescued. */
+static void
+torn_and_damaged(void **state)
+{
+	static uint8_t bent[FILE_MAX];
+	struct file *f = &files[1];
+	size_t at;
+
+	(void)state;
+	make(3, 4, 1 << 20);
+	for (at = 0; f->owner[at] != 10; at++)
+		;
+	memcpy(bent, f->p, f->n);
+	bent[at + 30] ^= 1;
+	file_store(rig_path(&g, 1), bent, f->n - SEGMENT_TRAILER);
+	for (int i = 0; i < 2; i++) {
+		rig_must_open(&g, &seen);
+		assert_int_equal(seen.n, 11u + (unsigned)i);
+		assert_int_equal(seen.damaged, 1);
+		assert_int_equal(seen.damage[0].first_lost, 10);
+		assert_int_equal(seen.damage[0].last_lost, 10);
+		assert_int_equal(seen.torn, i == 0);
+		rig_append_block(&g, 1);
+		rig_close(&g);
+	}
+}
+
+/* ---- C116: lengths ---- */
 
 static void
 lengths(void **state)
@@ -785,6 +933,12 @@ main(void)
 		DAMAGE_TEST(block_put_in_twice),
 		DAMAGE_TEST(block_of_another_journal),
 		DAMAGE_TEST(bytes_behind_the_end),
+		DAMAGE_TEST(few_bytes_behind_the_end),
+		DAMAGE_TEST(block_begun_twice),
+		DAMAGE_TEST(block_header_gone),
+		DAMAGE_TEST(block_header_cut_out),
+		DAMAGE_TEST(record_out_of_place),
+		DAMAGE_TEST(torn_and_damaged),
 		DAMAGE_TEST(lengths),
 		DAMAGE_TEST(refused_names),
 		DAMAGE_TEST(refused_files),

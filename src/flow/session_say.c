@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* session_say: the messages a session sends. Each is one JSON object with a
  * "status"; clients ignore those they do not know. */
+#include <stdlib.h>
+
 #include "flow/session_priv.h"
 
 static struct jsonw
@@ -71,15 +73,14 @@ void
 session_say_blocked(struct session *s, const struct optout_rule *rule)
 {
 	struct jsonw w = session_say(s, "blocklist");
-	struct str limit = str_of(rule->time_limit);
-	bool digits = limit.n > 0 && strspn(limit.p, "0123456789") == limit.n;
+	char *end;
+	unsigned long long ms = strtoull(rule->time_limit, &end, 10);
 
 	jsonw_kz(&w, "action", rule->action_name);
-	jsonw_key(&w, "time_limit");
-	if (digits)
-		jsonw_raw(&w, limit); /* milliseconds; conf.c admits no leading zero */
+	if (end != rule->time_limit && *end == '\0')
+		jsonw_kuint(&w, "time_limit", ms);
 	else
-		jsonw_str(&w, limit);
+		jsonw_kz(&w, "time_limit", rule->time_limit);
 	jsonw_kz(&w, "message", rule->message);
 	session_said(s, &w);
 }

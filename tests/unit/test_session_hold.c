@@ -350,7 +350,7 @@ test_opted_out_later(void **state)
 {
 	(void)state;
 
-	opt_out("blocked.edu", "MAINTAIN", "60000");
+	opt_out("blocked.edu", "MAINTAIN", "060000");
 	client_known(&c, "u1", "org.x", "");
 	say(&c, "{\"event\":\"a\",\"chrome_identity\":{\"email\":\"kid@open.edu\"}}");
 	say(&c, "{\"event\":\"b\"}");

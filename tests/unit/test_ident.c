@@ -459,7 +459,8 @@ test_recheck(void **state)
 	struct ident_rules *r = RULES(true, "token", "testcase_auth");
 	struct ident_rules *off = RULES(true, "testcase_auth");
 	char *token = mint("gc-1", 2000), *old = mint("gc-2", NOW);
-	char *text = mem_printf("{\"token\":\"%s\"}", token), *late = mem_printf("{\"token\":\"%s\"}", old);
+	char *text = mem_printf("{\"token\":\"%s\"}", token);
+	char *late = mem_printf("{\"token\":\"%s\"}", old);
 	struct ident_claim c = { .event = parse(event_doc, text), .now_us = NOW * (int64_t)1000000 };
 	(void)state;
 

@@ -19,15 +19,15 @@ static struct seen replayed;
  * first `skip` calls of it do not count. Changed only while the pool rests. */
 static struct {
 	int write_errno, write_fails, write_skip;
-	unsigned write_mask; /* the n-th write fails where bit n is set */
 	int hold;            /* writes wait until a byte comes from here */
 	size_t write_most; /* bytes a write takes, 0: all */
 	bool interrupted;  /* every other write answers EINTR */
 	int sync_errno, sync_fails, sync_skip;
+	unsigned sync_mask; /* the n-th fdatasync fails where bit n is set */
 	int folder_fails, cut_fails, unlink_fails;
 	uint64_t refused_inode; /* fdatasync failed on it */
 	bool asked_again;       /* ... and was asked once more */
-	unsigned writes, unlinks;
+	unsigned writes, syncs, unlinks;
 } disk;
 
 static bool
@@ -48,8 +48,8 @@ disk_pwrite(int fd, const void *p, size_t n, off_t at)
 
 	if (disk.hold > 0 && read(disk.hold, &c, 1) != 1)
 		return -1;
-	if ((disk.interrupted && turn % 2 == 0) || (turn < 32 && disk.write_mask >> turn & 1)) {
-		errno = disk.interrupted ? EINTR : disk.write_errno;
+	if (disk.interrupted && turn % 2 == 0) {
+		errno = EINTR;
 		return -1;
 	}
 	if (disk_fails(&disk.write_fails, &disk.write_skip)) {
@@ -70,7 +70,8 @@ disk_fdatasync(int fd)
 		return -1;
 	if (disk.refused_inode == st.st_ino)
 		disk.asked_again = true;
-	if (disk_fails(&disk.sync_fails, &disk.sync_skip)) {
+	if (disk_fails(&disk.sync_fails, &disk.sync_skip) ||
+	    (disk.syncs < 32 && disk.sync_mask >> disk.syncs++ & 1)) {
 		disk.refused_inode = st.st_ino;
 		errno = disk.sync_errno;
 		return -1;
@@ -437,12 +438,14 @@ static struct loop_timer *behind;
 static void
 append_behind_cb(void *arg)
 {
+	static const char plenty[1000]; /* of writes */
+
 	if (!g.j->in_flight) {
 		loop_timer_once(behind, 1);
 		return;
 	}
 	rig_append(arg);
-	assert_int_equal(write(holding[1], "xxxxxxxxxx", 10), 10);
+	assert_int_equal(write(holding[1], plenty, sizeof plenty), sizeof plenty);
 }
 
 /* While a block is in flight the next one gathers, told segment 1. Then 1 fails,
@@ -454,8 +457,8 @@ fails_again_and_again(void **state)
 	behind = loop_timer_new(g.loop, append_behind_cb, &g);
 	assert_int_equal(pipe(holding), 0);
 	disk.hold = holding[0];
-	disk.write_errno = ENOSPC;
-	disk.write_mask = 1 << 0 | 1 << 3; /* between them: header and block of 2 */
+	disk.sync_errno = EIO;
+	disk.sync_mask = 1 << 0 | 1 << 2; /* between them: the first block of 2 */
 	for (int i = 0; i < 3; i++)
 		rig_append(&g);
 	loop_timer_once(behind, 1);
@@ -494,9 +497,9 @@ large_blocks_behind(void **state)
 	(void)state;
 	rotate_next();
 	journal_listen(g.j, &none);
-	disk.write_errno = ENOSPC;
-	disk.write_fails = 2;
-	disk.write_skip = 3; /* segment 2: header and block; 3: header */
+	disk.sync_errno = EIO;
+	disk.sync_fails = 2;
+	disk.sync_skip = 1; /* segment 2 */
 	for (uint32_t i = 0; i < 4; i++) {
 		assert_int_equal(journal_segment(g.j), 2 + i);
 		journal_append(g.j, RECORD_EVENT, 1, 0, &body, 1);

@@ -127,9 +127,7 @@ const answersHttp = (port, secure) => new Promise((r) => {
 
 export class Instance {
 	/** Options: dir, build (folder with lecternd), students, config (extra lines), listen (lines
-	 *  for the listen section), identity (its lines, made by a function of the instance), tls, wrapperOf
-	 *  (the command put before lecternd, made by a function of the folder),
-	 *  state (name of the state folder below dir; by default dir itself),
+	 *  for the listen section), identity (its lines, made by a function of the instance), tls,
 	 *  server ('prosody', or 'none': states are kept and nothing is published). */
 	constructor(o) {
 		this.o = o;
@@ -143,7 +141,7 @@ export class Instance {
 		this.lecternd = new Service('lecternd', this.at('lecternd.log'));
 	}
 
-	get state() { return this.at(this.o.state ?? '.'); }
+	get state() { return this.dir; }
 	get published() { return this.o.server !== 'none'; }
 	at(...names) { return path.join(this.dir, ...names); }
 	get components() {
@@ -301,9 +299,7 @@ ${this.o.config ?? ''}
 	bin(name) { return path.join(this.build, name); }
 
 	async startLecternd() {
-		const wrapper = this.o.wrapperOf?.(this.dir) ?? [];
-		const [command, ...args] = [...wrapper, this.bin('lecternd'), '-c', this.at('lectern.conf')];
-		this.lecternd.start(command, args, { env: { ...process.env, ...(this.o.env ?? {}) } });
+		this.lecternd.start(this.bin('lecternd'), ['-c', this.at('lectern.conf')]);
 		await this.lecternd.ready(() => answersHttp(this.ports.web, this.o.tls));
 	}
 

@@ -2,11 +2,14 @@
 // reader: an XMPP client as a dashboard would be: @xmpp/client over Prosody's
 // WebSocket, subscribing to nodes and keeping the newest item of each.
 import { client, xml } from '@xmpp/client';
+import { webcrypto } from 'node:crypto';
 import { WebSocket } from 'ws';
 export { xml };
 import { waitFor } from '../../../tools/instance.mjs';
 
-globalThis.WebSocket ??= WebSocket; // Node before 22 has none of its own
+// What @xmpp/client expects of a browser: Node 18 has neither, Node 20 no WebSocket.
+globalThis.WebSocket ??= WebSocket;
+globalThis.crypto ??= webcrypto;
 
 const PUBSUB = 'http://jabber.org/protocol/pubsub';
 const EVENT = 'http://jabber.org/protocol/pubsub#event';

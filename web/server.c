@@ -18,7 +18,8 @@
 #include "web/deadline.h"
 #include "web/tls.h"
 
-#define SERVER_READ (128 * 1024) /* most bytes of one read; one buffer for all */
+#define SERVER_READ (256 * 1024) /* most bytes of one read; one buffer for all */
+#define SERVER_LWS_TIMEOUT_S 3600 /* longer than any limit of ours */
 #define SERVER_END_TURNS 8 /* of the loop, for a step that needs two */
 #define CONN_PUSH_NOW (16 * 1024) /* output that does not wait for the hook */
 #define CONN_KEEP_MAX (1 << 20)   /* input a handler may leave unused */
@@ -31,9 +32,11 @@ struct conn {
 	TAILQ_ENTRY(conn) link;
 	TAILQ_ENTRY(conn) due_link;
 	struct buf out;
-	struct buf kept; /* input that came and was not used */
+	struct buf kept; /* input that came and was not used, */
+	size_t kept_at;  /* from here on */
 	size_t lent;     /* output that libwebsockets holds for us */
 	struct deadline late, stuck;
+	bool heard;      /* something came */
 	bool due;        /* the hook has to look at it */
 	bool paused;     /* by its handler */
 	bool reading;    /* what libwebsockets was told */
@@ -230,35 +233,52 @@ conn_feed(struct conn *c, char *p, size_t n)
 	return c->finishing ? n : used;
 }
 
+/* The handler may end the connection, and what is kept with it, while it reads:
+ * so the bytes are ours meanwhile. */
 static void
 conn_feed_kept(struct conn *c)
 {
 	struct buf kept = c->kept;
+	size_t at = c->kept_at;
 
 	if (kept.len == 0 || c->paused || c->finishing)
 		return;
 	c->kept = BUF_INIT(CONN_KEEP_MAX);
-	buf_shift(&kept, conn_feed(c, kept.data, kept.len));
-	if (kept.len == 0)
+	at += conn_feed(c, kept.data + at, kept.len - at);
+	if (at == kept.len)
 		buf_free(&kept);
 	c->kept = kept;
+	c->kept_at = kept.len > 0 ? at : 0;
+}
+
+static void
+conn_keep(struct conn *c, const char *p, size_t n)
+{
+	buf_shift(&c->kept, c->kept_at);
+	c->kept_at = 0;
+	if (buf_add(&c->kept, p, n) != ERR_OK)
+		conn_kill(c);
 }
 
 static void
 conn_received(struct conn *c, char *p, size_t n)
 {
-	size_t used = 0;
+	size_t used;
 
+	/* after a TLS handshake libwebsockets waits for HTTP of its own */
+	if (!c->heard)
+		lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0);
+	c->heard = true;
 	if (c->finishing)
 		return;
-	if (c->kept.len == 0)
-		used = conn_feed(c, p, n);
-	if (used == n)
-		return;
-	if (buf_add(&c->kept, p + used, n - used) != ERR_OK)
-		conn_kill(c);
-	else if (used == 0)
+	if (c->kept.len > 0) {
+		conn_keep(c, p, n);
 		conn_feed_kept(c);
+		return;
+	}
+	used = conn_feed(c, p, n);
+	if (used < n)
+		conn_keep(c, p + used, n - used);
 }
 
 /* ---- life ---- */
@@ -407,6 +427,7 @@ server_context(struct server *s, char **why)
 		.foreign_loops = &s->foreign_loop,
 		.pcontext = &s->context,
 		.pt_serv_buf_size = SERVER_READ,
+		.timeout_secs = SERVER_LWS_TIMEOUT_S,
 		.user = s,
 		.uid = (int)getuid(),
 		.gid = (int)getgid(),
@@ -428,6 +449,7 @@ server_vhost(struct server *s, const char *certificate, const char *key, char **
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = server_protocols,
 		.vhost_name = "lectern",
+		.timeout_secs = SERVER_LWS_TIMEOUT_S,
 		.ssl_cert_filepath = certificate,
 		.ssl_private_key_filepath = key,
 		.user = s,

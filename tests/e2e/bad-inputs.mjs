@@ -117,7 +117,7 @@ class Player {
 		const { wire } = client;
 		if (step.act === 'acked') await client.acked(client.seq);
 		else if (step.act === 'fin') wire.socket.end();
-		else if (step.act === 'reset') { wire.socket.resetAndDestroy(); wire.over('reset'); }
+		else if (step.act === 'reset') wire.reset();
 		else if (step.act === 'pause') wire.socket.pause();
 		else if (step.act === 'resume') wire.socket.resume();
 		else if (step.act === 'await') {
@@ -334,7 +334,8 @@ class Quiet {
 /** Plays the rows (all, or those named); prints TAP lines; answers the number of failures. */
 export async function playAll(info, { strict = false, alone = false, only = [], print = console.log } = {}) {
 	const player = new Player(info, { strict });
-	const wanted = rows.filter((r) => only.length === 0 || only.includes(r.id));
+	const secure = info.events.startsWith('wss:');
+	const wanted = rows.filter((r) => (only.length === 0 || only.includes(r.id)) && !(r.plain && secure));
 	let failures = 0;
 	const report = async (name, what) => {
 		try {

@@ -3,6 +3,7 @@
 // byte and reports what the server answers, down to the end of the connection.
 import { randomBytes } from 'node:crypto';
 import * as net from 'node:net';
+import * as tls from 'node:tls';
 
 const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
 
@@ -38,12 +39,13 @@ export function frame({ op = 1, fin = true, rsv = 0, mask = true, length }, payl
 }
 
 export class Wire {
-	/** url: ws://host:port/path */
+	/** url: ws://host:port/path or wss://.. (any certificate will do) */
 	constructor(url) {
 		const u = new URL(url);
 		this.host = u.host;
 		this.path = u.pathname;
-		this.socket = net.connect({ host: u.hostname, port: Number(u.port), noDelay: true });
+		this.tcp = net.connect({ host: u.hostname, port: Number(u.port), noDelay: true });
+		this.socket = u.protocol === 'wss:' ? tls.connect({ socket: this.tcp, rejectUnauthorized: false }) : this.tcp;
 		this.input = Buffer.alloc(0);
 		this.answer = null;   // of the handshake: {status, head, body}
 		this.frames = [];     // {op, payload}
@@ -140,6 +142,11 @@ export class Wire {
 	get closeCode() {
 		const f = this.frames.find((x) => x.op === 8);
 		return f ? (f.payload.length >= 2 ? f.payload.readUInt16BE(0) : 0) : undefined;
+	}
+
+	reset() {
+		this.tcp.resetAndDestroy();
+		this.over('reset');
 	}
 
 	destroy() { this.socket.destroy(); }

@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "state/journal_priv.h"
 
+#define JOURNAL_PIECE ((size_t)1 << 20) /* bytes written before the device is nudged */
+
 struct journal_io journal_io = {
 	.pwrite = pwrite,
 	.fdatasync = fdatasync,
@@ -30,11 +32,15 @@ journal_disk_failed(struct journal_disk *d, const char *what)
 	return false;
 }
 
+/* Written in pieces, each handed to the device at once, so that it works while
+ * the rest is copied and hashed. Only a hint, its answer says nothing: whether
+ * the bytes are there is what fdatasync answers. */
 static bool
 journal_disk_write(struct journal_disk *d, int fd, const uint8_t *p, size_t n, uint64_t at)
 {
 	while (n > 0) {
-		ssize_t put = journal_io.pwrite(fd, p, n, (off_t)at);
+		size_t piece = n < JOURNAL_PIECE ? n : JOURNAL_PIECE;
+		ssize_t put = journal_io.pwrite(fd, p, piece, (off_t)at);
 
 		if (put < 0 && errno == EINTR)
 			continue;
@@ -42,6 +48,8 @@ journal_disk_write(struct journal_disk *d, int fd, const uint8_t *p, size_t n, u
 			errno = ENOSPC; /* a device that takes nothing */
 		if (put <= 0)
 			return journal_disk_failed(d, "write");
+		if (piece == JOURNAL_PIECE)
+			(void)sync_file_range(fd, (off_t)at, put, SYNC_FILE_RANGE_WRITE);
 		p += put;
 		n -= (size_t)put;
 		at += (uint64_t)put;
@@ -55,20 +63,30 @@ journal_disk_sync(struct journal_disk *d, int fd)
 	return journal_io.fdatasync(fd) == 0 || journal_disk_failed(d, "fdatasync");
 }
 
-/* Block header and trailer; returns the length of the whole. */
 static size_t
-journal_disk_seal(const struct journal_disk *d, struct journal_block *b)
+journal_disk_length(const struct journal_block *b)
 {
-	size_t length = b->len + SEGMENT_TRAILER;
+	return b->len + SEGMENT_TRAILER;
+}
+
+/* The whole block at this place: header, records, and the trailer, which is
+ * computed while the device already has the records. Durable when true. */
+static bool
+journal_disk_block(struct journal_disk *d, int fd, struct journal_block *b, uint64_t at)
+{
+	size_t length = journal_disk_length(b);
 	struct segment_block head = {
 		.length = (uint32_t)length, .count = b->count, .first_seq = b->first_seq
 	};
 
 	assert(b->count > 0 && length <= SEGMENT_BLOCK_MAX);
 	segment_block_encode(&head, b->data);
-	segment_trailer(d->chain, b->data, length, b->data + b->len);
 	memset(b->data + length, 0, SEGMENT_SLACK);
-	return length;
+	if (!journal_disk_write(d, fd, b->data, b->len, at))
+		return false;
+	segment_trailer(d->chain, b->data, length, b->data + b->len);
+	return journal_disk_write(d, fd, b->data + b->len, SEGMENT_TRAILER, at + b->len) &&
+	    journal_disk_sync(d, fd);
 }
 
 /* ---- a new segment ---- */
@@ -87,21 +105,19 @@ journal_disk_remove(struct journal_disk *d, uint32_t number)
 
 static bool
 journal_disk_fill(struct journal_disk *d, int fd, const struct segment_header *h,
-    const uint8_t *block, size_t length)
+    struct journal_block *b)
 {
 	uint8_t head[SEGMENT_HEADER];
 
 	segment_header_encode(h, head);
 	return journal_disk_write(d, fd, head, sizeof head, 0) &&
-	    journal_disk_write(d, fd, block, length, sizeof head) &&
-	    journal_disk_sync(d, fd) &&
+	    journal_disk_block(d, fd, b, sizeof head) &&
 	    (journal_io.fsync(d->dir) == 0 || journal_disk_failed(d, "fsync of the folder"));
 }
 
 /* A new segment with the block as its first. */
 static bool
-journal_disk_begin(struct journal_disk *d, uint32_t number, const struct journal_block *b,
-    size_t length)
+journal_disk_begin(struct journal_disk *d, uint32_t number, struct journal_block *b)
 {
 	struct segment_header h = {
 		.number = number,
@@ -120,7 +136,7 @@ journal_disk_begin(struct journal_disk *d, uint32_t number, const struct journal
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return journal_disk_failed(d, "making a segment");
-	if (!journal_disk_fill(d, fd, &h, b->data, length)) {
+	if (!journal_disk_fill(d, fd, &h, b)) {
 		saved = errno;
 		close(fd);
 		journal_disk_remove(d, number);
@@ -131,7 +147,7 @@ journal_disk_begin(struct journal_disk *d, uint32_t number, const struct journal
 		close(d->fd); /* all of it is durable */
 	d->fd = fd;
 	d->number = number;
-	d->end = SEGMENT_HEADER + length;
+	d->end = SEGMENT_HEADER + journal_disk_length(b);
 	return true;
 }
 
@@ -152,30 +168,28 @@ journal_disk_give_up(struct journal_disk *d)
 }
 
 static bool
-journal_disk_append(struct journal_disk *d, const struct journal_block *b, size_t length)
+journal_disk_append(struct journal_disk *d, struct journal_block *b)
 {
-	if (!journal_disk_write(d, d->fd, b->data, length, d->end) ||
-	    !journal_disk_sync(d, d->fd)) {
+	if (!journal_disk_block(d, d->fd, b, d->end)) {
 		journal_disk_give_up(d);
 		return false;
 	}
-	d->end += length;
+	d->end += journal_disk_length(b);
 	return true;
 }
 
 int
 journal_disk_commit(struct journal_disk *d, struct journal_block *b)
 {
-	size_t length = journal_disk_seal(d, b);
 	uint32_t number = d->fd < 0 ? d->number + 1 : d->number;
 	bool done;
 
 	if (b->segment > number)
 		number = b->segment;
 	if (d->fd >= 0 && number == d->number)
-		done = journal_disk_append(d, b, length);
+		done = journal_disk_append(d, b);
 	else
-		done = journal_disk_begin(d, number, b, length);
+		done = journal_disk_begin(d, number, b);
 	if (!done)
 		return errno != 0 ? errno : EIO;
 	memcpy(d->chain, b->data + b->len, SEGMENT_TRAILER);

@@ -53,7 +53,7 @@ events_close(struct events *ev, int code, const char *reason)
 		return;
 	if (code >= 1000 && code <= 1015)
 		ev->web->closed[code - 1000]++;
-	if (code != FRAME_CODE_NORMAL) {
+	if (code != FRAME_CODE_NORMAL && code != FRAME_CODE_RESTART) {
 		metric_add(METRIC_CLOSED_BY_US, 1);
 		log_info("event socket closed peer=%s code=%d why=%s", ev->peer->address, code,
 		    reason);

@@ -31,7 +31,8 @@ enum frame_code {
 	FRAME_CODE_NOT_TEXT = 1003,
 	FRAME_CODE_UTF8 = 1007,
 	FRAME_CODE_POLICY = 1008,
-	FRAME_CODE_TOO_BIG = 1009
+	FRAME_CODE_TOO_BIG = 1009,
+	FRAME_CODE_RESTART = 1012
 };
 
 /* One client's side of a connection. */

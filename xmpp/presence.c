@@ -189,5 +189,6 @@ service_tick(struct service *s, int64_t wall_us, uint64_t now_ms)
 	struct presence_visit v = { .s = s, .wall_us = wall_us, .now_ms = now_ms };
 
 	book_each(s->book, presence_tick_cb, &v);
+	store_save(s);
 	notify_lost_pings(s, now_ms);
 }

@@ -171,13 +171,21 @@ pubsub_kept_cb(struct answer *a, enum err e)
 	reply_fault(&a->reply, FAULT_INTERNAL);
 }
 
+/* Sessions that went without a word, as all do when the server dies, must not
+ * use up what their reader may have: they give way. */
 static bool
-pubsub_has_room(const struct service *s, struct str reader)
+pubsub_make_room(struct service *s, struct str reader)
 {
 	const struct reader *r = book_reader(s->book, reader);
+	struct subscription *stale;
 
-	return book_size(s->book) < BOOK_SUBS_MAX &&
-	    (r == NULL || r->n_subs < BOOK_READER_SUBS_MAX);
+	if (r != NULL && r->n_subs >= BOOK_READER_SUBS_MAX) {
+		stale = book_stale(s->book, reader);
+		if (stale == NULL)
+			return false;
+		notify_end(s, stale, true);
+	}
+	return book_size(s->book) < BOOK_SUBS_MAX;
 }
 
 /* Checks what the request says (§6.1.3, §6.3.7); answers it when it is wrong. */
@@ -215,8 +223,11 @@ pubsub_subscribe_as(struct request *q, struct subscription *sub, bool with_optio
 		return;
 	}
 	a = pubsub_answer(q, sub, pubsub_kept_cb);
-	if (a == NULL)
+	if (a == NULL) {
+		if (sub->hub == NULL)
+			notify_end(s, sub, false); /* never was */
 		return;
+	}
 	a->with_options = with_options;
 	answer_after_flush(a);
 }
@@ -241,7 +252,7 @@ pubsub_subscribe(struct request *q, const struct xml *x)
 		reply_fault(&q->reply, FAULT_INVALID_OPTIONS);
 		return;
 	}
-	if (sub == NULL && !pubsub_has_room(s, q->reader)) {
+	if (sub == NULL && !pubsub_make_room(s, q->reader)) {
 		reply_fault(&q->reply, FAULT_TOO_MANY);
 		return;
 	}

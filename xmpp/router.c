@@ -153,6 +153,7 @@ answer_flushed_cb(void *arg, enum err e)
 void
 answer_after_flush(struct answer *a)
 {
+	a->reply.service->unsaved = false;
 	kvs_flush(a->reply.service->o.kvs, answer_flushed_cb, a);
 }
 

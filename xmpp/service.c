@@ -85,6 +85,7 @@ void
 service_up(struct service *s)
 {
 	s->up = true;
+	book_new_stream(s->book);
 	notify_reset(s);
 	book_each(s->book, service_refresh_cb, NULL);
 	hub_door_ready(s->door);

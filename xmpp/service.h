@@ -42,7 +42,8 @@ void xmpp_status(const struct xmpp *x, struct jsonw *w);
 /* Bytes and answers that have not left yet. */
 size_t xmpp_pending(const struct xmpp *x);
 
-/* Writes what waits, closes the streams and calls cb through the loop. */
+/* Writes what waits, flushes the kvs, closes the streams and calls cb through
+ * the loop. */
 void xmpp_stop(struct xmpp *x, loop_cb *cb, void *arg);
 /* Before hub_free. The kvs must be closed before the loop turns again, or have
  * nothing under way. NULL is allowed. */

@@ -64,6 +64,7 @@ struct service {
 	size_t n_answers;
 	struct loop_timer *tick;
 	bool up;
+	bool unsaved;             /* the kvs was told something it has not flushed */
 
 	/* flow control, notify.c */
 	unsigned in_flight, since_ping;
@@ -181,6 +182,8 @@ void presence_bounce(struct service *s, const struct xml *message);
 
 void store_put(struct service *s, const struct subscription *sub);
 void store_remove(struct service *s, const struct subscription *sub);
+/* Flushes what no answer waits for. */
+void store_save(struct service *s);
 void store_load(struct service *s, loop_cb *cb, void *arg);
 
 #endif

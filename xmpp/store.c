@@ -45,6 +45,7 @@ store_put(struct service *s, const struct subscription *sub)
 	jsonw_kint(&w, "expire", sub->o.expire_us);
 	jsonw_object_end(&w);
 	kvs_put(s->o.kvs, buf_view(&key), buf_view(&value), 0);
+	s->unsaved = true;
 	buf_free(&key);
 	buf_free(&value);
 }
@@ -55,7 +56,23 @@ store_remove(struct service *s, const struct subscription *sub)
 	struct buf key = store_key(s, sub);
 
 	kvs_remove(s->o.kvs, buf_view(&key));
+	s->unsaved = true;
 	buf_free(&key);
+}
+
+/* A failure is the kvs's to report; what it holds is saved with the next. */
+static void
+store_saved_cb(void *arg, enum err e)
+{
+	(void)arg, (void)e;
+}
+
+void
+store_save(struct service *s)
+{
+	if (s->unsaved)
+		kvs_flush(s->o.kvs, store_saved_cb, NULL);
+	s->unsaved = false;
 }
 
 /* ---- loading ---- */
@@ -140,6 +157,7 @@ store_finish(struct store_loading *l)
 {
 	for (size_t at = 0; at < l->unfit.len; at += strlen(l->unfit.data + at) + 1)
 		kvs_remove(l->s->o.kvs, str_of(l->unfit.data + at));
+	l->s->unsaved |= l->unfit.len > 0;
 	if (l->kept + l->dropped > 0)
 		log_notice("xmpp jid=%s subscriptions=%zu dropped=%zu", l->s->o.jid, l->kept,
 		    l->dropped);

@@ -11,12 +11,14 @@ struct lease {
 	TAILQ_ENTRY(lease) by_age;
 	struct reader *reader;
 	char *full;
+	uint64_t stream; /* on which it was told last */
 };
 
 struct book {
 	struct map *readers, *leases;
 	TAILQ_HEAD(, lease) by_age;
 	size_t n_subs;
+	uint64_t stream;
 };
 
 struct book *
@@ -225,17 +227,40 @@ book_lease(struct book *b, const struct address *a)
 	if (l != NULL) {
 		TAILQ_REMOVE(&b->by_age, l, by_age);
 		TAILQ_INSERT_TAIL(&b->by_age, l, by_age);
+		l->stream = b->stream;
 		return false;
 	}
 	if (map_size(b->leases) == BOOK_LEASES_MAX)
 		book_lease_drop(b, TAILQ_FIRST(&b->by_age));
 	MEM_NEW(l);
 	l->full = mem_strdup(a->full);
+	l->stream = b->stream;
 	l->reader = book_reader_make(b, address_bare(a));
 	l->reader->n_leases++;
 	map_put(b->leases, str_of(l->full), l);
 	TAILQ_INSERT_TAIL(&b->by_age, l, by_age);
 	return true;
+}
+
+void
+book_new_stream(struct book *b)
+{
+	b->stream++;
+}
+
+struct subscription *
+book_stale(const struct book *b, struct str bare)
+{
+	const struct reader *r = book_reader(b, bare);
+	struct subscription *s = r != NULL ? TAILQ_FIRST(&r->subs) : NULL;
+
+	for (; s != NULL; s = TAILQ_NEXT(s, of_reader)) {
+		const struct lease *l = map_get(b->leases, str_of(s->jid));
+
+		if (s->full && !s->lasting && (l == NULL || l->stream != b->stream))
+			return s;
+	}
+	return NULL;
 }
 
 void

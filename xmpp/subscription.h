@@ -62,6 +62,12 @@ void book_each_of(struct book *b, struct str bare, book_cb *cb, void *arg);
 /* Notes that a full JID is there; true when that was not known. */
 bool book_lease(struct book *b, const struct address *a);
 bool book_has_lease(const struct book *b, const char *full);
+/* From here on leases are of a new stream: who told us on an older one that he
+ * is there may have gone without a word. */
+void book_new_stream(struct book *b);
+/* The reader's oldest subscription that is bound to a presence nobody has
+ * confirmed on this stream, or NULL. */
+struct subscription *book_stale(const struct book *b, struct str bare);
 void book_unlease(struct book *b, const struct address *a);
 void book_unlease_all(struct book *b);
 

@@ -15,7 +15,6 @@ struct xmpp_component {
 	struct service *service;
 	struct link *link;
 	uint64_t connects;
-	bool stopped;
 };
 
 struct xmpp {
@@ -190,7 +189,7 @@ xmpp_loaded_cb(void *arg)
 {
 	struct xmpp_component *c = arg;
 
-	if (c->xmpp->stopped_cb == NULL && !c->stopped)
+	if (c->xmpp->stopped_cb == NULL) /* not told to stop meanwhile */
 		link_start(c->link);
 }
 
@@ -239,22 +238,25 @@ xmpp_pending(const struct xmpp *x)
 /* ---- the end ---- */
 
 static void
-xmpp_all_stopped_cb(void *arg)
+xmpp_one_less(struct xmpp *x)
 {
-	struct xmpp *x = arg;
+	if (--x->running == 0)
+		x->stopped_cb(x->stopped_arg);
+}
 
-	x->stopped_cb(x->stopped_arg);
+static void
+xmpp_saved_cb(void *arg, enum err e)
+{
+	(void)e; /* the kvs has said it */
+	xmpp_one_less(arg);
 }
 
 static void
 xmpp_stopped_cb(void *arg)
 {
 	struct xmpp_component *c = arg;
-	struct xmpp *x = c->xmpp;
 
-	c->stopped = true;
-	if (--x->running == 0)
-		x->stopped_cb(x->stopped_arg);
+	xmpp_one_less(c->xmpp);
 }
 
 void
@@ -264,8 +266,8 @@ xmpp_stop(struct xmpp *x, loop_cb *cb, void *arg)
 
 	x->stopped_cb = cb;
 	x->stopped_arg = arg;
-	if (LIST_EMPTY(&x->components))
-		loop_defer(x->loop, xmpp_all_stopped_cb, x);
+	x->running = 1;
+	kvs_flush(x->kvs, xmpp_saved_cb, x);
 	LIST_FOREACH(c, &x->components, entry) {
 		x->running++;
 		link_stop(c->link, xmpp_stopped_cb, c);

@@ -3,162 +3,23 @@
  * reason why it fails, a silent and a dead peer, and the end (bad-inputs C85,
  * C86, C97). The server is a few lines on a socket; a script says what it
  * answers. Nothing here waits for a time to pass, only for things to happen. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <uv.h>
+#include <unistd.h>
 
 #include "base/crypt.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "xmpp/link.h"
 #include "xmpp/stanza.h"
+#include "xmpp_peer.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-#define JID "lectern.school.test"
-#define SECRET "a secret of thirty-two characters"
-#define HEADER "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' " \
-	"xmlns='jabber:component:accept' id='%s' from='" JID "'>"
 #define STREAM_ERROR(c) "<stream:error><" c " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>" \
 	"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>why</text></stream:error></stream:stream>"
-#define PATIENCE_MS 20000 /* a test that waits longer has failed */
 
-/* ---- the server ---- */
-
-union peer_handle {
-	uv_tcp_t tcp;
-	uv_pipe_t pipe;
-	uv_stream_t stream;
-	uv_handle_t handle;
-};
-
-struct peer {
-	uv_stream_t *listen;       /* NULL: not listening */
-	union peer_handle listening;
-	union peer_handle *client; /* the latest, or NULL */
-	size_t accepted;
-	struct buf got;            /* everything it read from this client */
-	int port;
-};
-
-static struct loop *loop;
-static struct peer peer;
 static struct link *link_;
 static size_t n_up, n_down, n_stanza, n_room;
 static char last_stanza[256];
 static bool gone; /* link_stop has called back */
-
-/* What the server says at a client's first bytes, and at each later read. */
-static const char *at_header, *at_more;
-
-static void
-peer_alloc_cb(uv_handle_t *h, size_t n, uv_buf_t *b)
-{
-	static char room[65536];
-
-	(void)h, (void)n;
-	*b = uv_buf_init(room, sizeof room);
-}
-
-static void
-peer_written_cb(uv_write_t *w, int status)
-{
-	(void)status;
-	mem_free(w->data);
-	mem_free(w);
-}
-
-static void
-say(const char *text)
-{
-	uv_write_t *w = mem_zalloc(sizeof *w);
-	uv_buf_t b;
-
-	w->data = mem_strdup(text);
-	b = uv_buf_init(w->data, (unsigned)strlen(text));
-	uv_write(w, &peer.client->stream, &b, 1, peer_written_cb);
-}
-
-static void
-peer_closed_cb(uv_handle_t *h)
-{
-	mem_free(h->data);
-}
-
-static void
-hang_up(void)
-{
-	if (peer.client != NULL)
-		uv_close(&peer.client->handle, peer_closed_cb);
-	peer.client = NULL;
-}
-
-static void
-peer_read_cb(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
-{
-	bool first = peer.got.len == 0;
-	const char *answer;
-
-	if (peer.client == NULL || s != &peer.client->stream)
-		return;
-	if (n < 0) {
-		hang_up();
-		return;
-	}
-	buf_add(&peer.got, b->base, (size_t)n);
-	answer = first ? at_header : at_more;
-	if (answer != NULL)
-		say(answer);
-	if (answer != NULL && strstr(answer, "</stream:stream>") != NULL)
-		hang_up();
-}
-
-static void
-peer_accept_cb(uv_stream_t *s, int status)
-{
-	assert_int_equal(status, 0);
-	hang_up();
-	peer.client = mem_zalloc(sizeof *peer.client);
-	if (s->type == UV_TCP)
-		uv_tcp_init(loop_uv(loop), &peer.client->tcp);
-	else
-		uv_pipe_init(loop_uv(loop), &peer.client->pipe, 0);
-	peer.client->handle.data = peer.client;
-	assert_int_equal(uv_accept(s, &peer.client->stream), 0);
-	peer.accepted++;
-	buf_clear(&peer.got);
-	uv_read_start(&peer.client->stream, peer_alloc_cb, peer_read_cb);
-}
-
-static void
-peer_listen_tcp(void)
-{
-	struct sockaddr_in a;
-	int n = sizeof a;
-
-	uv_ip4_addr("127.0.0.1", 0, &a);
-	uv_tcp_init(loop_uv(loop), &peer.listening.tcp);
-	assert_int_equal(uv_tcp_bind(&peer.listening.tcp, (struct sockaddr *)&a, 0), 0);
-	assert_int_equal(uv_listen((uv_stream_t *)&peer.listening, 5, peer_accept_cb), 0);
-	uv_tcp_getsockname(&peer.listening.tcp, (struct sockaddr *)&a, &n);
-	peer.port = ntohs(a.sin_port);
-	peer.listen = (uv_stream_t *)&peer.listening;
-}
-
-static void
-peer_stop_listening(void)
-{
-	if (peer.listen != NULL)
-		uv_close((uv_handle_t *)peer.listen, NULL);
-	peer.listen = NULL;
-}
 
 /* ---- the link ---- */
 
@@ -212,37 +73,6 @@ connect_to(const char *host, unsigned timeout_ms, unsigned idle_ms)
 	link_start(link_);
 }
 
-/* ---- waiting ---- */
-
-static void
-wait_turn_cb(void *arg)
-{
-	(void)arg;
-	loop_stop(loop);
-}
-
-/* Runs the loop until the expression holds. */
-#define WAIT(expression)                                                        \
-	do {                                                                    \
-		uint64_t wait_end = loop_now_ms(loop) + PATIENCE_MS;            \
-		while (!(expression)) {                                         \
-			struct loop_timer *t = loop_timer_new(loop, wait_turn_cb, NULL); \
-			loop_timer_once(t, 5);                                  \
-			loop_run(loop);                                         \
-			loop_timer_free(t);                                     \
-			if (loop_now_ms(loop) > wait_end)                       \
-				fail_msg("waited too long for " #expression);   \
-		}                                                               \
-	} while (0)
-
-static bool
-peer_got(const char *text)
-{
-	buf_byte(&peer.got, '\0');
-	peer.got.len--;
-	return strstr(peer.got.data, text) != NULL;
-}
-
 static int
 begin(void **state)
 {
@@ -291,7 +121,6 @@ let_in(void)
 	at_more = "<handshake/>";
 	connect_to("127.0.0.1", 0, 0);
 	WAIT(n_up == 1);
-	at_more = NULL;
 }
 
 /* XEP-0114 §3: hex of SHA-1 over id and secret */
@@ -428,7 +257,6 @@ it_connects_again(void **state)
 {
 	(void)state;
 	let_in();
-	at_more = "<handshake/>";
 	hang_up();
 	WAIT(n_down == 1);
 	WAIT(n_up == 2);
@@ -589,6 +417,88 @@ end_at_any_moment(void **state)
 	}
 }
 
+/* ---- what the log says ---- */
+
+static int log_fd, real_stderr;
+static char logged[65536];
+
+static void
+log_begin(void)
+{
+	log_fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	assert_true(log_fd >= 0);
+	real_stderr = dup(STDERR_FILENO);
+	dup2(log_fd, STDERR_FILENO);
+	log_set_level(LOG_NOTICE);
+}
+
+static void
+log_end(void)
+{
+	ssize_t n;
+
+	log_set_level((enum log_level)-1);
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	n = pread(log_fd, logged, sizeof logged - 1, 0);
+	assert_true(n >= 0);
+	logged[n] = '\0';
+	close(log_fd);
+}
+
+static size_t
+times_logged(const char *text)
+{
+	size_t n = 0;
+
+	for (const char *at = logged; (at = strstr(at, text)) != NULL; at++)
+		n++;
+	return n;
+}
+
+static void
+log_names_case_and_cure(void **state)
+{
+	(void)state;
+	at_header = header_with("1", STREAM_ERROR("not-authorized"));
+	log_begin();
+	connect_to("127.0.0.1", 0, 0);
+	WAIT(link_state(link_) == LINK_WRONG_SECRET);
+	log_end();
+	assert_int_equal(times_logged("state=wrong_secret: the server refuses the secret "
+	    "(not-authorized): not-authorized: why"), 1);
+	assert_int_equal(times_logged("Component \"" JID "\"\n"), 1);
+	assert_int_equal(times_logged("component_secret = \"<the content of /etc/lectern/secret>\"\n"), 1);
+	assert_int_equal(times_logged("component_conflict_resolve = \"kick_old\"\n"), 1);
+	assert_int_equal(times_logged("module: ejabberd_service\n"), 1);
+	assert_int_equal(times_logged("global_routes: false\n"), 1);
+	assert_int_equal(times_logged("       \"" JID "\":\n"), 1);
+	assert_int_equal(times_logged("password: \"<the content of /etc/lectern/secret>\"\n"), 1);
+	assert_int_equal(times_logged(SECRET), 0);
+	mem_free((char *)at_header);
+}
+
+static void
+log_says_a_state_once(void **state)
+{
+	size_t refused;
+
+	(void)state;
+	at_header = header_with("1", STREAM_ERROR("host-unknown"));
+	log_begin();
+	connect_to("127.0.0.1", 0, 0);
+	WAIT(peer.accepted >= 2 && link_state(link_) == LINK_UNKNOWN_HOST); /* tried twice */
+	mem_free((char *)at_header);
+	refused = peer.accepted;
+	at_header = header_with("id-1", "<handshake/>");
+	WAIT(n_up == 1);
+	log_end();
+	assert_true(peer.accepted > refused);
+	assert_int_equal(times_logged("state=unknown_host"), 1);
+	assert_int_equal(times_logged("state=up"), 1);
+	mem_free((char *)at_header);
+}
+
 static void
 delays_grow_and_vary(void **state)
 {
@@ -621,6 +531,7 @@ main(void)
 		CASE(it_connects_again), CASE(unix_socket_is_a_host), CASE(dead_server_is_noticed),
 		CASE(answering_server_stays), CASE(queue_is_bounded), CASE(room_is_told),
 		CASE(good_bye_is_polite), CASE(good_bye_does_not_wait_for_ever), CASE(end_at_any_moment),
+		CASE(log_names_case_and_cure), CASE(log_says_a_state_once),
 		cmocka_unit_test(delays_grow_and_vary),
 	};
 

@@ -203,6 +203,33 @@ reader_has_so_many_subscriptions(void **state)
 	assert_true(strlen(last_said()) < SERVICE_OUT_MAX);
 }
 
+/* Every restart of the server leaves sessions that are gone; they must not lock
+ * their reader out. Those that have said since that they are there stay. */
+static void
+lost_sessions_give_way(void **state)
+{
+	char from[64];
+
+	(void)state;
+	for (int i = 0; i < BOOK_READER_SUBS_MAX; i++) {
+		snprintf(from, sizeof from, TEACHER "/%d", i);
+		presence(from, NULL);
+		subscribe_with(from, COUNTS, from, NULL);
+	}
+	forget();
+	subscribe_with(DESK, COUNTS, DESK, OPTION("pubsub#expire", "presence"));
+	assert_int_equal(times_said("iq", "<too-many-subscriptions "), 1);
+	service_down(service);
+	service_up(service);
+	presence(TEACHER "/0", NULL);
+	forget();
+	presence(DESK, NULL);
+	subscribe(DESK, COUNTS, DESK);
+	assert_int_equal(book_size(service->book), BOOK_READER_SUBS_MAX);
+	assert_non_null(book_find(service->book, STR_LIT(TEACHER), COUNTS, TEACHER "/0"));
+	assert_null(book_find(service->book, STR_LIT(TEACHER), COUNTS, TEACHER "/1"));
+}
+
 static void
 service_publishes_its_own_reducers(void **state)
 {
@@ -1026,7 +1053,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		CASE(confirmation_comes_before_the_snapshot), CASE(changes_follow_with_their_seq),
 		CASE(second_subscription_is_the_first), CASE(addresses_are_compared_canonically),
-		CASE(reader_has_so_many_subscriptions), CASE(service_publishes_its_own_reducers),
+		CASE(reader_has_so_many_subscriptions), CASE(lost_sessions_give_way), CASE(service_publishes_its_own_reducers),
 		CASE(lasting_subscription_survives), CASE(temporary_subscription_does_not),
 		CASE(presence_makes_it_temporary), CASE(unsubscribing_is_for_good),
 		CASE(what_the_roster_forbids_is_not_loaded), CASE(damaged_entries_are_dropped),

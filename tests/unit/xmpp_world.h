@@ -248,11 +248,12 @@ pseudonym(const char *id)
 static inline void
 world_record(enum record_type type, uint64_t session, struct buf *body)
 {
-	struct record r = { .seq = ++record_seq, .session = session ? session : record_seq,
+	struct record r = { .seq = record_seq + 1, .session = session ? session : record_seq + 1,
 		.time_us = event_us, .type = type };
 
 	memset(buf_room(body, JSON_PADDING), 0, JSON_PADDING);
 	r.body = buf_view(body);
+	record_seq++;
 	engine_record(engine, &r);
 	buf_free(body);
 }

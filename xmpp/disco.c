@@ -26,7 +26,12 @@ static const char *const disco_features[] = {
 	NS_PING,
 };
 
-static const char *const disco_node_features[] = { NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM };
+static const char *const disco_node_features[] = {
+	NS_DISCO_INFO,
+	NS_DISCO_ITEMS,
+	NS_PUBSUB,
+	NS_RSM,
+};
 
 static void
 disco_write_info(struct xmlw *w, const char *type, const char *name,

@@ -17,7 +17,15 @@
 #define LINK_STOP_MS 2000  /* longest wait for the server's </stream:stream> */
 #define LINK_DETAIL_MAX 256
 
-enum link_step { STEP_IDLE, STEP_WAIT, STEP_CONNECT, STEP_HEADER, STEP_HANDSHAKE, STEP_UP, STEP_CLOSE };
+enum link_step {
+	STEP_IDLE,
+	STEP_WAIT,
+	STEP_CONNECT,
+	STEP_HEADER,
+	STEP_HANDSHAKE,
+	STEP_UP,
+	STEP_CLOSE
+};
 
 struct link {
 	struct loop *loop;
@@ -268,7 +276,8 @@ link_stream_error(struct link *l, const struct xml *error)
 	enum link_state why = LINK_OTHER;
 	char detail[LINK_DETAIL_MAX];
 
-	while (condition != NULL && (condition == text || strcmp(condition->ns, NS_STREAM_ERRORS) != 0))
+	while (condition != NULL &&
+	    (condition == text || strcmp(condition->ns, NS_STREAM_ERRORS) != 0))
 		condition = condition->next;
 	if (condition != NULL && strcmp(condition->name, "conflict") == 0)
 		why = LINK_CONFLICT;
@@ -276,8 +285,9 @@ link_stream_error(struct link *l, const struct xml *error)
 		why = LINK_UNKNOWN_HOST;
 	else if (condition != NULL && strcmp(condition->name, "not-authorized") == 0)
 		why = LINK_WRONG_SECRET;
-	snprintf(detail, sizeof detail, "%.64s%s%.160s", condition ? condition->name : "stream error",
-	    text ? ": " : "", text ? text->text.p : "");
+	snprintf(detail, sizeof detail, "%.64s%s%.160s",
+	    condition ? condition->name : "stream error", text ? ": " : "",
+	    text ? text->text.p : "");
 	link_lose(l, why, detail);
 }
 

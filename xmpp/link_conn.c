@@ -201,8 +201,8 @@ conn_resolve(struct conn *c, const char *host, int port)
 	/* Fails only for names longer than a name can be: as if unknown. */
 	if (uv_getaddrinfo(loop_uv(c->loop), &c->lookup->uv, conn_resolved_cb, host, service,
 	    &hints) != 0)
-		uv_getaddrinfo(loop_uv(c->loop), &c->lookup->uv, conn_resolved_cb, "invalid.", service,
-		    &hints);
+		uv_getaddrinfo(loop_uv(c->loop), &c->lookup->uv, conn_resolved_cb, "invalid.",
+		    service, &hints);
 }
 
 static void

@@ -47,7 +47,8 @@ options_zone(const char **at, int *east)
 	if (sign == 'Z')
 		return true;
 	if ((sign != '+' && sign != '-') || !options_digits(at, 2, &hours) ||
-	    !options_mark(at, ':') || !options_digits(at, 2, &minutes) || hours > 14 || minutes > 59)
+	    !options_mark(at, ':') || !options_digits(at, 2, &minutes) || hours > 14 ||
+	    minutes > 59)
 		return false;
 	*east = (hours * 3600 + minutes * 60) * (sign == '-' ? -1 : 1);
 	return true;

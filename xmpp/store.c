@@ -177,8 +177,8 @@ store_scan_cb(void *arg, enum err e, struct str key, struct str value, uint64_t 
 	(void)position;
 	if (key.p == NULL) {
 		if (e != ERR_OK)
-			log_error("xmpp jid=%s: lasting subscriptions cannot be read: %s", l->s->o.jid,
-			    err_text(e));
+			log_error("xmpp jid=%s: lasting subscriptions cannot be read: %s",
+			    l->s->o.jid, err_text(e));
 		store_finish(l);
 	} else if (store_read(l, value)) {
 		l->kept++;

@@ -184,8 +184,9 @@ static void
 xml_take_attrs(struct xml_reader *r, struct xml *x, const char **attrs)
 {
 	size_t n = (size_t)XML_GetSpecifiedAttributeCount(r->expat) / 2;
-	struct xml_attr *kept = xml_alloc(r, (n < XML_ATTRS_MAX ? n : XML_ATTRS_MAX) * sizeof *kept);
+	struct xml_attr *kept;
 
+	kept = xml_alloc(r, (n < XML_ATTRS_MAX ? n : XML_ATTRS_MAX) * sizeof *kept);
 	for (; attrs[0] != NULL && x->n_attrs < XML_ATTRS_MAX; attrs += 2) {
 		if (strchr(attrs[0], XML_SEPARATOR) != NULL)
 			continue;

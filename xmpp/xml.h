@@ -50,7 +50,8 @@ const struct xml *xml_child(const struct xml *x, const char *ns, const char *nam
 #define XML_MAP(X)                                                              \
 	X(XML_OK, "", "no error")                                               \
 	X(XML_MALFORMED, "not-well-formed", "the stream is not well-formed XML") \
-	X(XML_RESTRICTED, "restricted-xml", "a DTD, comment or processing instruction stands in the stream") \
+	X(XML_RESTRICTED, "restricted-xml",                                     \
+	    "a DTD, comment or processing instruction stands in the stream")    \
 	X(XML_TOO_MUCH, "policy-violation", "an element of the stream is beyond every limit") \
 	X(XML_TWICE, "bad-format", "a second stream header stands in the stream")
 

@@ -170,7 +170,8 @@ xmpp_add_component(struct xmpp *x, const char *jid, const char *secret, const ch
 	const struct xmpp_component *c;
 
 	if (domain == NULL) {
-		*why = mem_printf("component jid \"%s\" is no domain such as lectern.school.example", jid);
+		*why = mem_printf(
+		    "component jid \"%s\" is no domain such as lectern.school.example", jid);
 		return false;
 	}
 	LIST_FOREACH(c, &x->components, entry) {

@@ -53,7 +53,8 @@ password_ask(const char *who)
 	char *password;
 
 	if (tty == NULL || tcgetattr(fileno(tty), &as_it_is) != 0) {
-		fputs("lecternctl: no password: give --password-file or LECTERN_PASSWORD\n", stderr);
+		fputs("lecternctl: no password: give --password-file or LECTERN_PASSWORD\n",
+		    stderr);
 		if (tty != NULL)
 			fclose(tty);
 		return NULL;

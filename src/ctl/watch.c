@@ -51,7 +51,8 @@ static void
 watch_end(struct watch *w, int status, const char *what, const char *detail)
 {
 	if (what != NULL)
-		fprintf(stderr, "lecternctl: %s%s%s\n", what, detail ? ": " : "", detail ? detail : "");
+		fprintf(stderr, "lecternctl: %s%s%s\n", what, detail ? ": " : "",
+		    detail ? detail : "");
 	if (!w->over)
 		w->status = status;
 	w->over = true;
@@ -387,7 +388,8 @@ watch_number(int *argc, char **argv, const char *name, long max)
 	errno = 0;
 	n = strtol(text, &end, 10);
 	if (errno != 0 || end == text || *end != '\0' || n < 1 || n > max) {
-		fprintf(stderr, "lecternctl: %s %s: expected a number from 1 to %ld\n", name, text, max);
+		fprintf(stderr, "lecternctl: %s %s: expected a number from 1 to %ld\n", name, text,
+		    max);
 		exit(EX_USAGE);
 	}
 	return n;

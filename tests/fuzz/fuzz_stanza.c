@@ -102,6 +102,15 @@ static const struct service_sink sink = { send_cb, bulk_cb };
 
 /* ---- the world, made once ---- */
 
+static void
+row(struct roster *r, enum roster_role role, const char *id, const char *jid)
+{
+	const char *why;
+
+	check(roster_add(r, role, STR_LIT("7b"), str_of(id), str_of(jid), str_of(id), &why) ==
+	    ERR_OK);
+}
+
 static struct roster *
 make_roster(bool with_teacher)
 {
@@ -110,11 +119,11 @@ make_roster(bool with_teacher)
 	char id[8];
 
 	if (with_teacher)
-		roster_add(r, ROSTER_TEACHER, STR_LIT("7b"), STR_LIT("t"), STR_LIT("t@x"), STR_LIT("T"), &why);
-	roster_add(r, ROSTER_TEACHER, STR_LIT("7b"), STR_LIT("s"), STR_LIT("s@x"), STR_LIT("S"), &why);
+		row(r, ROSTER_TEACHER, "t", "t@x");
+	row(r, ROSTER_TEACHER, "s", "s@x");
 	for (int i = 1; i <= STUDENTS; i++) {
 		snprintf(id, sizeof id, "u%d", i);
-		roster_add(r, ROSTER_STUDENT, STR_LIT("7b"), str_of(id), STR_LIT(""), str_of(id), &why);
+		row(r, ROSTER_STUDENT, id, "");
 	}
 	check(roster_seal(r, &why) == ERR_OK);
 	return r;
@@ -214,7 +223,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct service_options o = {
-		.jid = "d.x", .server = "x", .reducers = component_reducers(), .window = 4, .sink = &sink,
+		.jid = "d.x", .server = "x", .reducers = component_reducers(), .window = 4,
+		.sink = &sink,
 	};
 	struct xml_reader *mouth;
 

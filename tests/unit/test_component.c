@@ -55,7 +55,8 @@ begin(void **state)
 	roster = roster_new(KEY);
 	roster_add(roster, ROSTER_TEACHER, STR_LIT("7b"), STR_LIT("t"), STR_LIT("t@school.test"),
 	    STR_LIT("T"), &why);
-	roster_add(roster, ROSTER_STUDENT, STR_LIT("7b"), STR_LIT("u1"), STR_LIT(""), STR_LIT("U"), &why);
+	roster_add(roster, ROSTER_STUDENT, STR_LIT("7b"), STR_LIT("u1"), STR_LIT(""),
+	    STR_LIT("U"), &why);
 	assert_int_equal(roster_seal(roster, &why), ERR_OK);
 	hub = hub_new(loop, engine, roster);
 	open_kvs();
@@ -89,7 +90,8 @@ static bool
 add(const char *jid)
 {
 	char *why = NULL;
-	bool ok = xmpp_add_component(door, jid, SECRET, "/etc/lectern/secret", component_reducers(), &why);
+	bool ok = xmpp_add_component(door, jid, SECRET, "/etc/lectern/secret",
+	    component_reducers(), &why);
 
 	assert_true(ok == (why == NULL));
 	mem_free(why);
@@ -143,7 +145,8 @@ door_opens_and_answers(void **state)
 	assert_true(status_has("\"state\":\"down\",\"why\":\"starting\""));
 	xmpp_start(door);
 	WAIT(status_has("\"jid\":\"" JID "\",\"state\":\"up\",\"why\":null"));
-	say("<iq type='get' id='7' from='t@school.test/r' to='" JID "'><ping xmlns='urn:xmpp:ping'/></iq>");
+	say("<iq type='get' id='7' from='t@school.test/r' to='" JID "'>"
+	    "<ping xmlns='urn:xmpp:ping'/></iq>");
 	WAIT(peer_got("<iq type='result' from='" JID "' to='t@school.test/r' id='7'/>"));
 	hang_up();
 	WAIT(status_has("\"state\":\"down\",\"why\":\"other\""));

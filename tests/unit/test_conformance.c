@@ -229,7 +229,8 @@ conv_send(const char *jid, const char *text)
 	size_t name = strcspn(text, " />\n");
 	bool to = strstr(text, " to='") != NULL && strstr(text, " to='") < strchr(text, '>');
 
-	tell("%.*s from='%s'%s%s", (int)name, text, jid, to ? "" : " to='" SERVICE "'", text + name);
+	tell("%.*s from='%s'%s%s", (int)name, text, jid, to ? "" : " to='" SERVICE "'",
+	    text + name);
 }
 
 static void

@@ -21,8 +21,8 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define JID "lectern.school.test"
 #define SECRET "a secret of thirty-two characters"
-#define HEADER "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' " \
-	"xmlns='jabber:component:accept' id='%s' from='" JID "'>"
+#define HEADER "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' " \
+	"xmlns:stream='http://etherx.jabber.org/streams' id='%s' from='" JID "'>"
 #define PATIENCE_MS 20000 /* a test that waits longer has failed */
 
 union peer_handle {

@@ -406,4 +406,119 @@ world_close(void)
 	forget();
 }
 
+/* ---- what readers do ---- */
+
+#define PS "<pubsub xmlns='http://jabber.org/protocol/pubsub'>"
+#define DESK TEACHER "/desk"
+#define PING "<ping xmlns='urn:xmpp:ping'/>"
+#define FORM(fields) "<x xmlns='jabber:x:data' type='submit'>" fields "</x>"
+#define OPTION(var, value) "<field var='" var "'><value>" value "</value></field>"
+
+/* <iq type='TYPE'> with this payload. */
+static inline void
+ask(const char *type, const char *from, const char *fmt, ...)
+{
+	char *payload;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&payload, fmt, ap);
+	va_end(ap);
+	assert_true(n >= 0);
+	tell("<iq type='%s' id='q' from='%s' to='" SERVICE "'>%s</iq>", type, from, payload);
+	(free)(payload); /* vasprintf's, not mem.c's */
+}
+
+static inline void
+subscribe_with(const char *from, const char *node, const char *jid, const char *fields)
+{
+	tell("<iq type='set' id='sub' from='%s' to='" SERVICE "'>" PS
+	    "<subscribe node='%s' jid='%s'/>%s%s%s</pubsub></iq>", from, node, jid,
+	    fields ? "<options><x xmlns='jabber:x:data' type='submit'>" : "", fields ? fields : "",
+	    fields ? "</x></options>" : "");
+}
+
+static inline void
+subscribe(const char *from, const char *node, const char *jid)
+{
+	subscribe_with(from, node, jid, NULL);
+	settle();
+	if (times_said("iq", "subscription='subscribed'") == 0)
+		fail_msg("not subscribed: %s", last_said());
+	forget();
+}
+
+static inline void
+presence(const char *from, const char *type)
+{
+	tell("<presence from='%s' to='" SERVICE "'%s%s%s/>", from, type ? " type='" : "",
+	    type ? type : "", type ? "'" : "");
+}
+
+static inline void
+answer_pings(void)
+{
+	size_t n = n_said;
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(said[i].name, "iq") == 0 && strcmp(said[i].to, SERVER) == 0)
+			tell("<iq type='result' id='%s' from='" SERVER "' to='" SERVICE "'/>",
+			    said[i].id);
+}
+
+static inline size_t
+messages(void)
+{
+	return times_said("message", "<items node=");
+}
+
+/* ---- kvs ---- */
+
+struct kept {
+	size_t n;
+	bool done;
+};
+
+static void
+kept_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position)
+{
+	struct kept *k = arg;
+
+	(void)value, (void)position;
+	assert_int_equal(e, ERR_OK);
+	k->n += key.p != NULL;
+	k->done = key.p == NULL;
+}
+
+static inline size_t
+kept(void)
+{
+	struct kept k = { 0 };
+
+	kvs_scan(kvs, STR_LIT("Subscription,"), kept_cb, &k);
+	while (!k.done)
+		turns(1);
+	return k.n;
+}
+
+static inline int
+begin(void **state)
+{
+	(void)state;
+	world_open(3, 200);
+	return 0;
+}
+
+static inline int
+end(void **state)
+{
+	(void)state;
+	world_close();
+	world_reducers = NULL;
+	return 0;
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
 #endif

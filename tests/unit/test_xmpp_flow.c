@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* Items to subscribers: flow control, lost streams, and what ends a
+ * subscription: roster, presence, bounces. */
+#include "xmpp_world.h"
+
+/* ---- flow control ---- */
+
+static void
+window_bounds_what_is_under_way(void **state)
+{
+	(void)state;
+	world_close();
+	world_open(3, 4);
+	subscribe(DESK, COUNTS, TEACHER);
+	for (int i = 0; i < 10; i++) {
+		event("u1");
+		turns(3);
+	}
+	assert_int_equal(messages(), 4);
+	assert_int_equal(times_said("iq", PING), 4);
+	assert_int_equal(times_said("message", "\"seq\":4"), 1);
+	answer_pings();
+	forget();
+	turns(4);
+	assert_int_equal(messages(), 1); /* the newest value alone */
+	assert_int_equal(times_said("message", "\"seq\":10"), 1);
+}
+
+static void
+only_the_servers_answer_is_credit(void **state)
+{
+	(void)state;
+	world_close();
+	world_open(3, 1);
+	subscribe(DESK, COUNTS, TEACHER);
+	event("u1");
+	turns(3);
+	event("u1");
+	turns(3);
+	assert_int_equal(messages(), 1);
+	tell("<iq type='result' id='credit-1' from='" DESK "' to='" SERVICE "'/>");
+	tell("<iq type='result' id='credit-2' from='" SERVER "' to='" SERVICE "'/>");
+	tell("<iq type='result' id='other' from='" SERVER "' to='" SERVICE "'/>");
+	tell("<iq type='result' from='" SERVER "' to='" SERVICE "'/>");
+	turns(3);
+	assert_int_equal(messages(), 1);
+	assert_int_equal(metric_value[METRIC_XMPP_IGNORED], 4);
+	tell("<iq type='error' id='credit-1' from='" SERVER "' to='" SERVICE "'/>"); /* as good */
+	turns(3);
+	assert_int_equal(messages(), 2);
+}
+
+static void
+later_answer_covers_earlier_pings(void **state)
+{
+	(void)state;
+	world_close();
+	world_open(3, 4);
+	subscribe(DESK, COUNTS, TEACHER);
+	for (int i = 0; i < 4; i++) {
+		event("u1");
+		turns(3);
+	}
+	assert_int_equal(service->in_flight, 4);
+	tell("<iq type='result' id='credit-3' from='" SERVER "' to='" SERVICE "'/>");
+	assert_int_equal(service->in_flight, 1);
+	tell("<iq type='result' id='credit-1' from='" SERVER "' to='" SERVICE "'/>"); /* late */
+	assert_int_equal(service->in_flight, 1);
+}
+
+static void
+pings_without_answer_are_given_up(void **state)
+{
+	(void)state;
+	world_close();
+	world_open(3, 1);
+	subscribe(DESK, COUNTS, TEACHER);
+	event("u1");
+	turns(3);
+	event("u1");
+	turns(3);
+	assert_int_equal(messages(), 1);
+	service_tick(service, 0, loop_now_ms(loop));
+	turns(3);
+	assert_int_equal(messages(), 1);
+	service_tick(service, 0, loop_now_ms(loop) + 3600000);
+	turns(3);
+	assert_int_equal(messages(), 2);
+}
+
+static void
+full_queue_holds_items_back(void **state)
+{
+	(void)state;
+	subscribe(DESK, COUNTS, TEACHER);
+	bulk_room = false;
+	event("u1");
+	event("u2");
+	turns(3);
+	event("u1");
+	turns(3);
+	assert_int_equal(n_said, 0);
+	ask("get", DESK, PING);
+	assert_int_equal(n_said, 1); /* answers go on */
+	bulk_room = true;
+	service_room(service);
+	turns(3);
+	assert_int_equal(messages(), 1);
+	assert_int_equal(times_said("message", "\"seq\":2"), 1);
+}
+
+static void
+lost_stream_ends_in_the_same_state(void **state)
+{
+	(void)state;
+	world_close();
+	world_open(3, 4);
+	subscribe(DESK, COUNTS, TEACHER);
+	for (int i = 0; i < 4; i++) {
+		event("u1");
+		turns(3);
+	}
+	service_down(service); /* with four unanswered */
+	forget();
+	event("u1");
+	event("u2");
+	turns(3);
+	assert_int_equal(n_said, 0);
+	service_up(service);
+	turns(4);
+	assert_int_equal(messages(), 1);
+	assert_int_equal(times_said("message", "\"seq\":5"), 1);
+	assert_int_equal(times_said("message", pseudonym("u2")), 1);
+	/* an answer to a ping of before */
+	tell("<iq type='result' id='credit-1' from='" SERVER "' to='" SERVICE "'/>");
+	assert_int_equal(service->in_flight, 1);
+}
+
+/* ---- the end of a subscription ---- */
+
+static void
+roster_ends_it_at_once(void **state)
+{
+	(void)state;
+	subscribe(DESK, COUNTS, TEACHER);
+	subscribe("second@school.test/x", COUNTS, "second@school.test");
+	event("u1");
+	set_roster(3, false); /* with the item pending */
+	turns(4);
+	assert_int_equal(times_said("message", "subscription='none'"), 1);
+	assert_string_equal(said[0].to, TEACHER);
+	assert_int_equal(messages(), 1);
+	assert_string_equal(said[1].to, "second@school.test");
+	assert_int_equal(kept(), 1);
+	forget();
+	event("u1");
+	turns(4);
+	assert_int_equal(n_said, 1);
+	ask("get", DESK, PS "<items node='" COUNTS
+	    "'/></pubsub>");
+	assert_non_null(strstr(last_said(), "<closed-node "));
+}
+
+static void
+bounce(const char *from, const char *type)
+{
+	tell("<message type='error' id='n1' from='%s' to='" SERVICE "'><error type='%s'>"
+	    "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+	    from, type);
+}
+
+static void
+bounce_ends_what_is_temporary(void **state)
+{
+	(void)state;
+	presence(DESK, NULL);
+	subscribe(DESK, COUNTS, DESK);
+	subscribe(DESK, COUNTS, TEACHER);
+	bounce("stranger@school.test/x", "cancel");
+	bounce(TEACHER "/phone", "cancel");
+	assert_int_equal(book_size(service->book), 2);
+	bounce(DESK, "cancel");
+	assert_int_equal(book_size(service->book), 1);
+	bounce(TEACHER, "cancel");
+	assert_int_equal(book_size(service->book), 1);
+	assert_int_equal(n_said, 0); /* an error is not answered */
+}
+
+/* What came back is sent again later, and less and less often. */
+static void
+bounced_items_are_sent_again(void **state)
+{
+	uint64_t now = loop_now_ms(loop);
+
+	(void)state;
+	subscribe(DESK, COUNTS, TEACHER);
+	event("u1");
+	turns(3);
+	forget();
+	bounce(TEACHER, "wait");
+	bounce(TEACHER, "wait"); /* of the same burst */
+	service_tick(service, 0, now);
+	turns(3);
+	assert_int_equal(messages(), 0);
+	service_tick(service, 0, now + 40000);
+	turns(3);
+	assert_int_equal(messages(), 1);
+	forget();
+	bounce(TEACHER, "wait");
+	service_tick(service, 0, now + 40000);
+	turns(3);
+	assert_int_equal(messages(), 0);
+	service_tick(service, 0, now + 7200000);
+	turns(3);
+	assert_int_equal(messages(), 1);
+}
+
+static void
+endless_bounces_end_what_is_temporary(void **state)
+{
+	uint64_t now = loop_now_ms(loop);
+
+	(void)state;
+	presence(DESK, NULL);
+	subscribe(DESK, COUNTS, DESK);
+	for (int i = 0; i < 20 && book_size(service->book) > 0; i++) {
+		bounce(DESK, "wait");
+		service_tick(service, 0, now + (uint64_t)(i + 1) * 7200000);
+	}
+	assert_int_equal(book_size(service->book), 0);
+}
+
+static void
+bare_subscription_ends_with_the_last_resource(void **state)
+{
+	(void)state;
+	presence(DESK, NULL);
+	presence(TEACHER "/phone", NULL);
+	subscribe_with(DESK, COUNTS, TEACHER, OPTION("pubsub#expire", "presence"));
+	settle();
+	assert_int_equal(kept(), 0);
+	presence(DESK, "unavailable");
+	assert_int_equal(book_size(service->book), 1);
+	presence(TEACHER "/phone", "error");
+	assert_int_equal(book_size(service->book), 0);
+}
+
+static void
+strangers_presence_is_bounded(void **state)
+{
+	(void)state;
+	presence(DESK, NULL);
+	for (int i = 0; i < BOOK_LEASES_MAX + 100; i++) {
+		char from[64];
+
+		snprintf(from, sizeof from, "x%d@evil.test/y", i);
+		presence(from, NULL);
+	}
+	assert_false(book_has_lease(service->book, DESK)); /* the oldest gave way */
+	assert_true(book_has_lease(service->book, "x500@evil.test/y"));
+	assert_int_equal(n_said, 0);
+}
+
+static void
+arriving_brings_what_was_missed(void **state)
+{
+	(void)state;
+	event("u1");
+	subscribe(DESK, COUNTS, TEACHER);
+	presence(TEACHER "/phone", NULL);
+	turns(3);
+	assert_int_equal(messages(), 1);
+	presence(TEACHER "/phone", NULL); /* again: known */
+	turns(3);
+	assert_int_equal(messages(), 1);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		CASE(window_bounds_what_is_under_way), CASE(only_the_servers_answer_is_credit),
+		CASE(later_answer_covers_earlier_pings),
+		CASE(pings_without_answer_are_given_up), CASE(full_queue_holds_items_back),
+		CASE(lost_stream_ends_in_the_same_state), CASE(roster_ends_it_at_once),
+		CASE(bounce_ends_what_is_temporary), CASE(bounced_items_are_sent_again),
+		CASE(endless_bounces_end_what_is_temporary),
+		CASE(bare_subscription_ends_with_the_last_resource),
+		CASE(strangers_presence_is_bounded), CASE(arriving_brings_what_was_missed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

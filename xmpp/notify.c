@@ -227,8 +227,7 @@ void
 notify_end(struct service *s, struct subscription *sub, bool tell)
 {
 	notify_pause(sub);
-	if (sub->lasting)
-		store_remove(s, sub);
+	store_remove(s, sub);
 	if (tell)
 		notify_tell_end(s, sub);
 	book_remove(s->book, sub);

@@ -35,10 +35,9 @@ presence_arrive_cb(void *arg, struct subscription *sub)
 
 	if (!presence_is_from(sub, v->from))
 		return;
-	if (sub->full && sub->lasting) {
-		store_remove(v->s, sub);
-		sub->lasting = false;
-	}
+	sub->lasting = sub->lasting && !sub->full;
+	sub->doubted_us = 0;
+	store_put(v->s, sub);
 	sub->bounces = 0;
 	sub->retry_ms = 0;
 	if (sub->hub != NULL)
@@ -172,7 +171,8 @@ presence_tick_cb(void *arg, struct subscription *sub)
 {
 	struct presence_visit *v = arg;
 
-	if (sub->o.expire_us != 0 && sub->o.expire_us <= v->wall_us) {
+	if ((sub->o.expire_us != 0 && sub->o.expire_us <= v->wall_us) ||
+	    (sub->doubted_us != 0 && sub->doubted_us <= v->wall_us)) {
 		notify_end(v->s, sub, true); /* §12.18 */
 		return;
 	}

@@ -86,13 +86,9 @@ pubsub_form(const struct xml *options, const struct xml **form)
 static void
 pubsub_settle(struct service *s, struct subscription *sub)
 {
-	bool lasting = !sub->o.presence && !(sub->full && book_has_lease(s->book, sub->jid));
-
-	if (sub->lasting && !lasting)
-		store_remove(s, sub);
-	sub->lasting = lasting;
-	if (lasting)
-		store_put(s, sub);
+	sub->lasting = !sub->o.presence && !(sub->full && book_has_lease(s->book, sub->jid));
+	sub->doubted_us = 0;
+	store_put(s, sub);
 }
 
 static struct answer *
@@ -219,6 +215,7 @@ pubsub_subscribe_as(struct request *q, struct subscription *sub, bool with_optio
 
 	pubsub_settle(s, sub);
 	if (!sub->lasting) {
+		store_save(s);
 		pubsub_begin(&q->reply, sub, with_options);
 		return;
 	}

@@ -34,7 +34,7 @@ struct xmpp *xmpp_new(struct loop *l, struct hub *hub, struct kvs *kvs,
 bool xmpp_add_component(struct xmpp *x, const char *jid, const char *secret,
     const char *secret_file, const struct reducer *const *reducers, char **why);
 
-/* Loads the lasting subscriptions, then connects. */
+/* Loads the subscriptions, then connects. */
 void xmpp_start(struct xmpp *x);
 
 /* An array, an object for each component. */

@@ -10,7 +10,7 @@
  *     pubsub_items.c   items
  *     notify.c         the hub's door: items out, flow control, ends
  *     presence.c       leases, bounces, what the clock ends
- *     store.c          lasting subscriptions in the kvs */
+ *     store.c          subscriptions in the kvs */
 #ifndef LECTERN_XMPP_SERVICE_PRIV_H
 #define LECTERN_XMPP_SERVICE_PRIV_H
 
@@ -76,7 +76,7 @@ struct service {
 
 struct service *service_new(const struct service_options *o);
 void service_free(struct service *s);
-/* Calls cb once the lasting subscriptions of the kvs are subscribed again. */
+/* Calls cb once the subscriptions of the kvs are subscribed again. */
 void service_load(struct service *s, loop_cb *cb, void *arg);
 void service_up(struct service *s);
 void service_down(struct service *s);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* store: lasting subscriptions in the kvs:
+/* store: subscriptions in the kvs:
  *     Subscription,<component>,<node>,<jid>
- *         {"jid":..,"node":..,"subid":..,"deliver":..,"digest":..,"frequency":..,"expire":..}
- * At the start each is subscribed again, unless the roster no longer allows it. */
+ *         {"jid":..,"node":..,"subid":..,"lasting":..,"seen":..,"deliver":..,
+ *          "digest":..,"frequency":..,"expire":..,"presence":..}
+ * At the start each is subscribed again, unless the roster no longer allows it.
+ * Temporary ones are kept, too: their clients do not notice that we restarted. */
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "state/key.h"
 #include "xmpp/service_priv.h"
+
+/* How long a temporary subscription of an earlier life is served on trust. */
+#define STORE_DOUBTED_US (24LL * 3600 * 1000000)
 
 static void
 store_prefix(struct buf *out, const struct service *s)
@@ -39,10 +44,13 @@ store_put(struct service *s, const struct subscription *sub)
 	jsonw_kz(&w, "jid", sub->jid);
 	jsonw_kz(&w, "node", sub->node);
 	jsonw_kz(&w, "subid", sub->subid);
+	jsonw_kbool(&w, "lasting", sub->lasting);
+	jsonw_kint(&w, "seen", loop_wall_us(s->o.loop));
 	jsonw_kbool(&w, "deliver", sub->o.deliver);
 	jsonw_kbool(&w, "digest", sub->o.digest);
 	jsonw_kuint(&w, "frequency", sub->o.frequency_ms);
 	jsonw_kint(&w, "expire", sub->o.expire_us);
+	jsonw_kbool(&w, "presence", sub->o.presence);
 	jsonw_object_end(&w);
 	kvs_put(s->o.kvs, buf_view(&key), buf_view(&value), 0);
 	s->unsaved = true;
@@ -90,7 +98,7 @@ struct store_loading {
 static bool
 store_options(struct json v, struct options *o)
 {
-	struct json deliver, digest, frequency, expire;
+	struct json deliver, digest, frequency, expire, presence;
 	int64_t ms;
 
 	*o = OPTIONS_DEFAULT;
@@ -98,10 +106,25 @@ store_options(struct json v, struct options *o)
 	    !json_get(v, "digest", &digest) || !json_bool(digest, &o->digest) ||
 	    !json_get(v, "frequency", &frequency) || !json_int(frequency, &ms) || ms < 0 ||
 	    ms > OPTIONS_FREQUENCY_MAX || !json_get(v, "expire", &expire) ||
-	    !json_int(expire, &o->expire_us))
+	    !json_int(expire, &o->expire_us) || !json_get(v, "presence", &presence) ||
+	    !json_bool(presence, &o->presence))
 		return false;
 	o->frequency_ms = (uint32_t)ms;
 	return true;
+}
+
+/* Whether it lasts; a temporary one has a day to show that somebody is there. */
+static bool
+store_lease(struct service *s, struct json v, bool *lasting, int64_t *doubted_us)
+{
+	struct json flag, seen;
+	int64_t at;
+
+	if (!json_get(v, "lasting", &flag) || !json_bool(flag, lasting) ||
+	    !json_get(v, "seen", &seen) || !json_int(seen, &at))
+		return false;
+	*doubted_us = *lasting ? 0 : at + STORE_DOUBTED_US;
+	return *lasting || *doubted_us > loop_wall_us(s->o.loop);
 }
 
 /* Book and hub take the subscription, or it is none any more. */
@@ -113,10 +136,12 @@ store_take(struct service *s, struct json v)
 	struct address a;
 	struct subscription *sub;
 	char *jid_z, *node_z, *subid_z;
-	bool ok;
+	int64_t doubted_us;
+	bool ok, lasting;
 
 	if (!json_get_str(v, "jid", &jid) || !json_get_str(v, "node", &node) ||
-	    !json_get_str(v, "subid", &subid) || !store_options(v, &o))
+	    !json_get_str(v, "subid", &subid) || !store_options(v, &o) ||
+	    !store_lease(s, v, &lasting, &doubted_us))
 		return false;
 	jid_z = mem_str(jid);
 	node_z = mem_str(node);
@@ -128,7 +153,8 @@ store_take(struct service *s, struct json v)
 	if (ok) {
 		sub = book_add(s->book, &a, node_z, true, subid_z);
 		sub->o = o;
-		sub->lasting = true;
+		sub->lasting = lasting;
+		sub->doubted_us = doubted_us;
 		ok = notify_begin(s, sub) == ERR_OK;
 		if (!ok)
 			book_remove(s->book, sub);
@@ -177,7 +203,7 @@ store_scan_cb(void *arg, enum err e, struct str key, struct str value, uint64_t 
 	(void)position;
 	if (key.p == NULL) {
 		if (e != ERR_OK)
-			log_error("xmpp jid=%s: lasting subscriptions cannot be read: %s",
+			log_error("xmpp jid=%s: subscriptions cannot be read: %s",
 			    l->s->o.jid, err_text(e));
 		store_finish(l);
 	} else if (store_read(l, value)) {

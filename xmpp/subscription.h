@@ -25,7 +25,9 @@ struct subscription {
 	char *jid;            /* where notifications go: bare or full */
 	char subid[SUBID_LEN + 1];
 	bool full;            /* jid has a resource */
-	bool lasting;         /* kept in the kvs; else it ends with its presence */
+	bool lasting;         /* else it ends with its presence */
+	int64_t doubted_us;   /* from an earlier life of the daemon: ends at this wall
+	                       * time unless its presence is seen; 0: it is known */
 	struct options o;
 	struct hub_sub *hub;  /* NULL while not durable yet, or not delivered to */
 	unsigned bounces;

@@ -238,7 +238,7 @@ bare_subscription_ends_with_the_last_resource(void **state)
 	presence(TEACHER "/phone", NULL);
 	subscribe_with(DESK, COUNTS, TEACHER, OPTION("pubsub#expire", "presence"));
 	settle();
-	assert_int_equal(kept(), 0);
+	assert_int_equal(book_lasting(service->book), 0);
 	presence(DESK, "unavailable");
 	assert_int_equal(book_size(service->book), 1);
 	presence(TEACHER "/phone", "error");

@@ -30,10 +30,8 @@ notify_write_item(struct xmlw *w, const struct hub_item *item)
 	xmlw_close(w);
 }
 
-/* XEP-0060 §7.1.2: each notification has an id; §12.6: headline, so that no
- * server keeps it for later. */
 static struct xmlw
-notify_message(struct service *s, const char *to)
+notify_open(struct service *s, const char *to, const char *type)
 {
 	struct xmlw w = service_begin(s, "message");
 	char id[32];
@@ -41,8 +39,18 @@ notify_message(struct service *s, const char *to)
 	snprintf(id, sizeof id, "n%llu", (unsigned long long)++s->messages);
 	xmlw_attrz(&w, "from", s->o.jid);
 	xmlw_attrz(&w, "to", to);
-	xmlw_attrz(&w, "type", "headline");
+	xmlw_attrz(&w, "type", type);
 	xmlw_attrz(&w, "id", id);
+	return w;
+}
+
+/* XEP-0060 §7.1.2: each notification has an id; §12.6: headline, so that no
+ * server keeps it for later. */
+static struct xmlw
+notify_message(struct service *s, const char *to)
+{
+	struct xmlw w = notify_open(s, to, "headline");
+
 	xmlw_open(&w, "event", NS_PUBSUB_EVENT);
 	return w;
 }
@@ -168,6 +176,20 @@ notify_deliver_cb(void *arg, struct hub_sub *hub_sub, const struct hub_item *ite
 		    "bytes=%zu", s->o.jid, sub->node, items[0].id, items[0].json.n);
 	}
 	return true;
+}
+
+/* A headline to a session that is gone is dropped without a word, and an iq is
+ * answered alike by servers and by clients that do not know it. But a message
+ * of type groupchat to a full JID reaches its session or comes back as an error
+ * (RFC 6121 §8.5.3.2.1), and an empty one means nothing to anybody. */
+void
+notify_probe(struct service *s, const char *jid)
+{
+	struct xmlw w = notify_open(s, jid, "groupchat");
+
+	xmlw_close(&w);
+	if (service_send(s))
+		notify_sent(s);
 }
 
 /* ---- begin and end ---- */

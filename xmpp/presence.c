@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* presence: who is there. A temporary subscription ends with the presence of
- * its full JID (XEP-0060 §12.4), or when a notification to it comes back
- * (§12.3). Presence is only believed of the address it comes from. */
+ * its full JID (XEP-0060 §12.4), or when what we sent it comes back (§12.3).
+ * Presence is only believed of the address it comes from. */
 #include <strings.h>
 
 #include "base/metric.h"
@@ -107,6 +107,36 @@ presence_stanza(struct service *s, const struct xml *x)
 		presence_leave(s, &from);
 }
 
+/* ---- still there? ---- */
+
+/* One probe for each full JID, however many subscriptions it has. */
+static bool
+presence_is_first(const struct subscription *sub)
+{
+	const struct subscription *s = TAILQ_FIRST(&sub->reader->subs);
+
+	while (strcmp(s->jid, sub->jid) != 0)
+		s = TAILQ_NEXT(s, of_reader);
+	return s == sub;
+}
+
+static void
+presence_probe_cb(void *arg, struct subscription *sub)
+{
+	struct service *s = arg;
+
+	if (book_is_stale(s->book, sub) && presence_is_first(sub))
+		notify_probe(s, sub->jid);
+}
+
+/* While there was no stream nobody could tell us that he goes. */
+void
+presence_probe_all(struct service *s)
+{
+	book_new_stream(s->book);
+	book_each(s->book, presence_probe_cb, s);
+}
+
 /* ---- bounces ---- */
 
 /* What could not be delivered is sent again later, less and less often. */
@@ -146,13 +176,23 @@ presence_for_now_cb(void *arg, struct subscription *sub)
 		notify_end(v->s, sub, false);
 }
 
-/* §12.3: an error of type "wait" may pass; any other ends what is temporary. */
+/* Whether the error may pass: by its type, or because it is another server that
+ * cannot be reached, of whose users we learn nothing by that. */
+static bool
+presence_may_pass(const struct xml *error)
+{
+	const char *type = error != NULL ? xml_attr(error, "type") : NULL;
+
+	return (type != NULL && strcmp(type, "wait") == 0) ||
+	    xml_child(error, NS_STANZAS, "remote-server-not-found") != NULL ||
+	    xml_child(error, NS_STANZAS, "remote-server-timeout") != NULL;
+}
+
+/* §12.3: an error that may pass is waited for; any other ends what is temporary. */
 void
 presence_bounce(struct service *s, const struct xml *message)
 {
-	const struct xml *error = xml_child(message, NS_COMPONENT, "error");
-	const char *type = error != NULL ? xml_attr(error, "type") : NULL;
-	bool for_now = type != NULL && strcmp(type, "wait") == 0;
+	bool for_now = presence_may_pass(xml_child(message, NS_COMPONENT, "error"));
 	struct address from;
 	struct presence_visit v = { .s = s, .from = &from, .now_ms = loop_now_ms(s->o.loop) };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* pubsub_sub: subscribing, unsubscribing and the options of a subscription
  * (XEP-0060 §6.1-6.3). An unknown node and one that is not the reader's get the
- * same answer. What is to last is on disk before it is confirmed. */
+ * same answer. What is to last is on disk before it is confirmed; what is
+ * temporary is kept, too, so that it outlives a restart of ours. */
 #include "base/mem.h"
 #include "xmpp/service_priv.h"
 
@@ -167,19 +168,20 @@ pubsub_kept_cb(struct answer *a, enum err e)
 	reply_fault(&a->reply, FAULT_INTERNAL);
 }
 
-/* Sessions that went without a word, as all do when the server dies, must not
- * use up what their reader may have: they give way. */
+/* Sessions that may have gone without a word, as all do when the server dies,
+ * must not use up what their reader may have: the oldest gives way. */
 static bool
 pubsub_make_room(struct service *s, struct str reader)
 {
 	const struct reader *r = book_reader(s->book, reader);
-	struct subscription *stale;
+	struct subscription *sub = r != NULL ? TAILQ_FIRST(&r->subs) : NULL;
 
 	if (r != NULL && r->n_subs >= BOOK_READER_SUBS_MAX) {
-		stale = book_stale(s->book, reader);
-		if (stale == NULL)
+		while (sub != NULL && !book_is_stale(s->book, sub))
+			sub = TAILQ_NEXT(sub, of_reader);
+		if (sub == NULL)
 			return false;
-		notify_end(s, stale, true);
+		notify_end(s, sub, true);
 	}
 	return book_size(s->book) < BOOK_SUBS_MAX;
 }
@@ -215,7 +217,7 @@ pubsub_subscribe_as(struct request *q, struct subscription *sub, bool with_optio
 
 	pubsub_settle(s, sub);
 	if (!sub->lasting) {
-		store_save(s);
+		store_save(s); /* nobody waits for it */
 		pubsub_begin(&q->reply, sub, with_options);
 		return;
 	}

@@ -85,8 +85,8 @@ void
 service_up(struct service *s)
 {
 	s->up = true;
-	book_new_stream(s->book);
 	notify_reset(s);
+	presence_probe_all(s);
 	book_each(s->book, service_refresh_cb, NULL);
 	hub_door_ready(s->door);
 }

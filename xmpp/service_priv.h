@@ -167,7 +167,9 @@ enum err notify_begin(struct service *s, struct subscription *sub);
 enum err notify_adapt(struct service *s, struct subscription *sub);
 /* Ends it here, at the hub and in the kvs; tells the subscriber if so wanted. */
 void notify_end(struct service *s, struct subscription *sub, bool tell);
-void notify_reset(struct service *s); /* a new stream */
+void notify_reset(struct service *s); /* on a new stream */
+/* Asks whether a full JID is still there: if not, it comes back. */
+void notify_probe(struct service *s, const char *jid);
 /* Whether this iq answers one of our pings. */
 bool notify_pong(struct service *s, const struct xml *iq);
 void notify_lost_pings(struct service *s, uint64_t now_ms);
@@ -176,6 +178,7 @@ void notify_write_item(struct xmlw *w, const struct hub_item *item);
 /* ---- presence.c ---- */
 
 void presence_stanza(struct service *s, const struct xml *x);
+void presence_probe_all(struct service *s); /* on a new stream */
 void presence_bounce(struct service *s, const struct xml *message);
 
 /* ---- store.c ---- */

@@ -248,19 +248,12 @@ book_new_stream(struct book *b)
 	b->stream++;
 }
 
-struct subscription *
-book_stale(const struct book *b, struct str bare)
+bool
+book_is_stale(const struct book *b, const struct subscription *s)
 {
-	const struct reader *r = book_reader(b, bare);
-	struct subscription *s = r != NULL ? TAILQ_FIRST(&r->subs) : NULL;
+	const struct lease *l = map_get(b->leases, str_of(s->jid));
 
-	for (; s != NULL; s = TAILQ_NEXT(s, of_reader)) {
-		const struct lease *l = map_get(b->leases, str_of(s->jid));
-
-		if (s->full && !s->lasting && (l == NULL || l->stream != b->stream))
-			return s;
-	}
-	return NULL;
+	return s->full && !s->lasting && (l == NULL || l->stream != b->stream);
 }
 
 void

@@ -67,9 +67,9 @@ bool book_has_lease(const struct book *b, const char *full);
 /* From here on leases are of a new stream: who told us on an older one that he
  * is there may have gone without a word. */
 void book_new_stream(struct book *b);
-/* The reader's oldest subscription that is bound to a presence nobody has
- * confirmed on this stream, or NULL. */
-struct subscription *book_stale(const struct book *b, struct str bare);
+/* Whether it is bound to a full JID that has not told us, on this stream, that
+ * it is there. */
+bool book_is_stale(const struct book *b, const struct subscription *s);
 void book_unlease(struct book *b, const struct address *a);
 void book_unlease_all(struct book *b);
 

@@ -179,11 +179,43 @@ bounce_ends_what_is_temporary(void **state)
 	bounce("stranger@school.test/x", "cancel");
 	bounce(TEACHER "/phone", "cancel");
 	assert_int_equal(book_size(service->book), 2);
+	tell("<message type='error' id='n1' from='" DESK "' to='" SERVICE "'><error type='cancel'>"
+	    "<remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
+	assert_int_equal(book_size(service->book), 2); /* it will be back */
 	bounce(DESK, "cancel");
 	assert_int_equal(book_size(service->book), 1);
 	bounce(TEACHER, "cancel");
 	assert_int_equal(book_size(service->book), 1);
 	assert_int_equal(n_said, 0); /* an error is not answered */
+}
+
+/* While there was no stream, sessions may have gone without a word. */
+static void
+sessions_are_probed_on_a_new_stream(void **state)
+{
+	(void)state;
+	presence(DESK, NULL);
+	presence(TEACHER "/phone", NULL);
+	subscribe(DESK, COUNTS, DESK);
+	subscribe(DESK, NAMES, DESK);
+	subscribe(TEACHER "/phone", COUNTS, TEACHER "/phone");
+	subscribe(DESK, COUNTS, TEACHER);
+	service_down(service);
+	service_up(service);
+	assert_int_equal(times_said("message", "to='" DESK "' type='groupchat'"), 1);
+	assert_int_equal(times_said("message", "to='" TEACHER "/phone' type='groupchat'"), 1);
+	assert_int_equal(times_said("message", "type='groupchat'"), 2);
+	bounce(DESK, "cancel"); /* it is gone */
+	assert_int_equal(book_size(service->book), 2);
+	event("u1");
+	turns(4);
+	assert_int_equal(times_said("message", "to='" DESK "' type='headline'"), 0);
+	assert_int_equal(times_said("message", "to='" TEACHER "/phone' type='headline'"), 1);
+	forget();
+	presence(TEACHER "/phone", NULL);
+	service_down(service);
+	service_up(service);
+	assert_int_equal(times_said("message", "type='groupchat'"), 1);
 }
 
 /* What came back is sent again later, and less and less often. */
@@ -284,6 +316,7 @@ main(void)
 		CASE(pings_without_answer_are_given_up), CASE(full_queue_holds_items_back),
 		CASE(lost_stream_ends_in_the_same_state), CASE(roster_ends_it_at_once),
 		CASE(bounce_ends_what_is_temporary), CASE(bounced_items_are_sent_again),
+		CASE(sessions_are_probed_on_a_new_stream),
 		CASE(endless_bounces_end_what_is_temporary),
 		CASE(bare_subscription_ends_with_the_last_resource),
 		CASE(strangers_presence_is_bounded), CASE(arriving_brings_what_was_missed),

@@ -180,7 +180,8 @@ bounce_ends_what_is_temporary(void **state)
 	bounce(TEACHER "/phone", "cancel");
 	assert_int_equal(book_size(service->book), 2);
 	tell("<message type='error' id='n1' from='" DESK "' to='" SERVICE "'><error type='cancel'>"
-	    "<remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
+	    "<remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+	    "</message>");
 	assert_int_equal(book_size(service->book), 2); /* it will be back */
 	bounce(DESK, "cancel");
 	assert_int_equal(book_size(service->book), 1);

@@ -128,7 +128,8 @@ const answersHttp = (port, secure) => new Promise((r) => {
 export class Instance {
 	/** Options: dir, build (folder with lecternd), students, config (extra lines), listen (lines
 	 *  for the listen section), identity (its lines, made by a function of the instance), tls,
-	 *  server ('prosody', or 'none': states are kept and nothing is published). */
+	 *  server ('prosody', or 'none': states are kept and nothing is published), components
+	 *  (name: JID). */
 	constructor(o) {
 		this.o = o;
 		this.dir = path.resolve(o.dir);
@@ -145,7 +146,7 @@ export class Instance {
 	get published() { return this.o.server !== 'none'; }
 	at(...names) { return path.join(this.dir, ...names); }
 	get components() {
-		return { activity: `activity.lectern.${this.domain}`, writing: `writing.lectern.${this.domain}` };
+		return this.o.components ?? { activity: `activity.lectern.${this.domain}`, writing: `writing.lectern.${this.domain}` };
 	}
 	get wss() { return `wss://localhost:${this.ports.web}/wsapi/in/`; }
 	get tlsOptions() { return { ca: fs.readFileSync(this.at('ca.pem')) }; }

@@ -20,10 +20,10 @@ export function payloadOf(item) {
 }
 
 export class Reader {
-	constructor(instance, user) {
+	constructor(instance, user, resource) {
 		const { xmpp } = instance.describe();
 		const [username] = user.jid.split('@');
-		this.client = client({ service: xmpp.websocket, domain: xmpp.domain, username, password: user.password });
+		this.client = client({ service: xmpp.websocket, domain: xmpp.domain, username, password: user.password, resource });
 		this.items = new Map();  // "node id" -> payload
 		this.received = [];      // every item in order: {node, id, payload}
 		this.ended = [];         // nodes whose subscription was ended by the service

@@ -250,6 +250,16 @@ session_accept(struct session *s, const struct message *m)
 	return ERR_OK;
 }
 
+/* What waits may carry no address, yet is the student's whose address comes with
+ * this event: asked before anything, as it may end the wait. */
+static bool
+session_held_opted_out(struct session *s, const struct message *m)
+{
+	struct str email;
+
+	return s->held != NULL && locked_email(&s->locked, m, &email) && session_opted_out(s, m);
+}
+
 /* The identity a message shows, or contradicts. */
 static enum err
 session_check_identity(struct session *s, const struct message *m)
@@ -267,8 +277,11 @@ session_check_identity(struct session *s, const struct message *m)
 static enum err
 session_event(struct session *s, const struct message *m)
 {
-	enum err e = locked_check_source(&s->locked, m);
+	enum err e;
 
+	if (session_held_opted_out(s, m))
+		return ERR_OK;
+	e = locked_check_source(&s->locked, m);
 	if (e == ERR_OK)
 		e = session_check_identity(s, m);
 	if (e != ERR_OK)

@@ -373,6 +373,27 @@ test_opted_out_later(void **state)
 	client_done(&c);
 }
 
+/* What waits has no address of its own: the one that ends the wait is its, too. */
+static void
+test_opted_out_with_held(void **state)
+{
+	(void)state;
+
+	opt_out("blocked.edu", "DROP", NULL);
+	methods("chromebook", NULL);
+	client_open(&c);
+	say(&c, LOCK("\"source\":\"org.x\""));
+	say(&c, "{\"event\":\"a\"}");
+	say(&c, "{\"event\":\"b\",\"chrome_identity\":{\"email\":\"kid@blocked.edu\",\"id\":\"123\"}}");
+	hears(&c, "{\"status\":\"blocklist\",\"action\":\"DROP\",\"time_limit\":\"PERMANENT\","
+	    "\"message\":\"Do not send more messages to me\"}");
+	assert_int_equal(c.code, 1000);
+	client_done(&c);
+	settle();
+	assert_int_equal(w.n_kept, 0);
+	assert_int_equal(metric_value[METRIC_OPTED_OUT], 2);
+}
+
 /* Only those who are let in: nobody is judged before it is known who it is. */
 static void
 test_allow_list(void **state)
@@ -417,6 +438,7 @@ main(void)
 		WORLD_TEST(test_token),
 		WORLD_TEST(test_opted_out),
 		WORLD_TEST(test_opted_out_later),
+		WORLD_TEST(test_opted_out_with_held),
 		WORLD_TEST(test_allow_list),
 	};
 

@@ -236,11 +236,12 @@ daemon_control(struct daemon *d, char **why)
 static void
 daemon_free(struct daemon *d)
 {
+	d->left = true;
+	loop_timer_free(d->stop);
 	control_free(d->control);
 	web_free(d->web);
 	xmpp_free(d->xmpp);
 	loop_timer_free(d->flush);
-	loop_timer_free(d->stop);
 	ingest_free(d->ingest);
 	hub_free(d->hub);
 	kvs_close(d->book);

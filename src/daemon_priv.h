@@ -36,6 +36,7 @@ struct daemon {
 	struct loop_timer *stop;
 	uint64_t stop_deadline;
 	bool stopping, drained, xmpp_down;
+	bool left; /* the loop was left, parts are gone: late calls do nothing */
 	uint64_t started_ms;
 	struct journal_summary recovered;
 	char *reload_error; /* of the last reload, NULL when it went well */

@@ -39,6 +39,8 @@ daemon_drained_cb(void *arg)
 {
 	struct daemon *d = arg;
 
+	if (d->left)
+		return;
 	d->drained = true;
 	web_close_all(d->web, 1012, "restarting");
 	if (d->xmpp != NULL)

@@ -131,6 +131,14 @@ async function drain(instance) {
 	await instance.startLecternd();
 }
 
+/* Both signals reach the loop in one turn, before the first one's drain is through. */
+async function stopTwice(instance) {
+	const { child } = instance.lecternd;
+	for (const signal of ['SIGSTOP', 'SIGTERM', 'SIGINT', 'SIGCONT']) child.kill(signal);
+	same(await instance.lecternd.ended, { code: 0, signal: null }, 'told to stop twice, it leaves in order');
+	await instance.startLecternd();
+}
+
 await withInstance('daemon', {
 	server: 'none', tls: true, students: 2,
 	identity: (i) => `  methods = { "token", "chromebook", "guest" }\n  token_key_file = "${i.at('token.key')}"`,
@@ -141,4 +149,5 @@ await withInstance('daemon', {
 	await optOut(instance);
 	await reload(instance);
 	await drain(instance);
+	await stopTwice(instance);
 });

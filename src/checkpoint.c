@@ -68,6 +68,23 @@ checkpoint_child(struct checkpoint *k, pid_t parent)
 	_exit(checkpoint_write(k) == ERR_OK ? 0 : 1);
 }
 
+/* A child's signals would come to us through libuv's pipe, as if they were ours:
+ * a SIGTERM to all processes of the service would be our second one. It takes
+ * none but SIGKILL. */
+static pid_t
+checkpoint_fork(void)
+{
+	sigset_t all, old;
+	pid_t child;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	child = fork();
+	if (child != 0)
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return child;
+}
+
 void
 checkpoint_due(struct checkpoint *k)
 {
@@ -77,7 +94,7 @@ checkpoint_due(struct checkpoint *k)
 	if (k->child != 0 || now - k->attempted < k->every)
 		return;
 	k->attempted = now;
-	k->child = fork();
+	k->child = checkpoint_fork();
 	if (k->child == 0)
 		checkpoint_child(k, parent);
 	if (k->child < 0) {

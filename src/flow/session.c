@@ -41,6 +41,8 @@ session_new(struct ingest *g, const struct session_door *door, void *peer,
 		s->next->prev = s;
 	g->sessions = s;
 	g->n_sessions++;
+	if (journal_full(g->journal))
+		ingest_pressure(s);
 	return s;
 }
 

@@ -47,6 +47,7 @@ struct session_peer {
 };
 
 struct session;
+/* Asks the door at once to send and not to read while the journal is full. */
 struct session *session_new(struct ingest *g, const struct session_door *door, void *peer,
     const struct session_peer *info);
 

@@ -154,7 +154,8 @@ uint64_t ingest_append(struct session *s, enum record_type type, const struct st
 void ingest_fetch(struct session *s, char *key);
 /* The session hears of the next commit. */
 void ingest_touch(struct session *s);
-/* The session just appended: it stops reading while the journal is full. */
+/* The session just appended, or began: it stops reading while the journal is full,
+ * so that neither its next events nor ever new connections grow what waits. */
 void ingest_pressure(struct session *s);
 /* Lets go of memory that a message of n bytes made necessary. */
 void ingest_trim(struct ingest *g, size_t n);

@@ -393,6 +393,28 @@ test_full(void **state)
 	client_done(&c);
 }
 
+/* Who comes while the journal is full waits from the start: else each new
+ * connection would add what it sends first. */
+static void
+test_full_newcomers(void **state)
+{
+	(void)state;
+
+	client_known(&c, "u1", "org.x", "");
+	while (c.reading)
+		say(&c, "{\"event\":\"a\"}");
+	client_open(&d);
+	assert_false(d.reading);
+	client_done(&d);
+	client_open(&d);
+	settle();
+	assert_true(d.reading);
+	hears_nothing(&d);
+	assert_int_equal(kept_count(RECORD_SESSION), 1);
+	client_done(&c);
+	client_done(&d);
+}
+
 static int failing;
 
 static int
@@ -572,6 +594,7 @@ main(void)
 		WORLD_TEST(test_blob_held),
 		WORLD_TEST(test_blob_fetches),
 		cmocka_unit_test_setup_teardown(test_full, world_new_small, world_free),
+		cmocka_unit_test_setup_teardown(test_full_newcomers, world_new_small, world_free),
 		WORLD_TEST(test_stall),
 		WORLD_TEST(test_segments),
 		WORLD_TEST(test_many),

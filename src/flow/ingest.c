@@ -33,6 +33,9 @@ ingest_reconf(struct ingest *g, const struct conf *conf, const struct ident_rule
 {
 	g->conf = conf;
 	g->rules = rules;
+	for (struct session *s = g->sessions; s != NULL; s = s->next)
+		if (s->identified && !s->deaf && !ident_still_fits(rules, &s->ident))
+			session_close(s, 1012, "identify again");
 }
 
 void

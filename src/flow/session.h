@@ -23,7 +23,8 @@ struct ingest_options {
 };
 struct ingest *ingest_new(const struct ingest_options *o);
 void ingest_free(struct ingest *g);
-/* A new configuration took effect; pointers are borrowed until the next call. */
+/* A new configuration took effect; pointers are borrowed until the next call.
+ * Connections whose identity the new rules would not give are closed (1012). */
 void ingest_reconf(struct ingest *g, const struct conf *conf, const struct ident_rules *rules);
 
 /* From the journal's listener, after the engine folded the record. */

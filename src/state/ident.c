@@ -329,6 +329,15 @@ ident_recheck(const struct ident_rules *r, const struct ident_claim *c, const ch
 	return same ? ERR_OK : ERR_IDENTITY_CHANGED;
 }
 
+bool
+ident_still_fits(const struct ident_rules *r, const struct ident *i)
+{
+	bool proved = strcmp(i->providence, "token") == 0;
+	bool marked = str_starts(str_of(i->safe_user_id), IDENT_UNVERIFIED);
+
+	return (proved || marked) == (r->token_key != NULL);
+}
+
 /* ---- rules ---- */
 
 static bool

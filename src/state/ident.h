@@ -64,6 +64,11 @@ enum err ident_find(const struct ident_rules *r, const struct ident_claim *c, st
 enum err ident_recheck(const struct ident_rules *r, const struct ident_claim *c,
     const char *safe_user_id);
 
+/* Whether these rules would still write under this identity, which earlier ones
+ * found: a claim's is marked unverified exactly when `token` is on, and a token's
+ * counts only then. */
+bool ident_still_fits(const struct ident_rules *r, const struct ident *i);
+
 /* A student token: "lt1." base64url(JSON {"sub":ID,"exp":seconds}) "."
  * base64url(HMAC-SHA-256 over all before the last dot). sub is the
  * safe_user_id, valid until exp, exclusive; ids that are empty, too long, start

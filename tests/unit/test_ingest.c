@@ -577,6 +577,31 @@ world_new_small(void **state)
 	return rc;
 }
 
+/* A claim of before must not go on writing where a token's student writes now. */
+static void
+test_token_switched_on(void **state)
+{
+	struct client claims, waits;
+
+	(void)state;
+	client_open(&claims);
+	client_open(&waits);
+	say(&claims, LOCK("\"user_id\":\"u1\",\"source\":\"s\""));
+	say(&claims, "{\"event\":\"a\"}");
+	w.methods[0] = "token";
+	w.methods[1] = "testcase_auth";
+	w.methods[2] = NULL;
+	world_rules();
+	assert_int_equal(claims.code, 1012);
+	assert_int_equal(waits.code, 0);
+	say(&waits, LOCK("\"user_id\":\"u1\",\"source\":\"s\""));
+	say(&waits, "{\"event\":\"a\"}");
+	world_rules(); /* the same again: nobody is sent away */
+	assert_int_equal(waits.code, 0);
+	client_done(&claims);
+	client_done(&waits);
+}
+
 int
 main(void)
 {
@@ -599,6 +624,7 @@ main(void)
 		WORLD_TEST(test_segments),
 		WORLD_TEST(test_many),
 		WORLD_TEST(test_free_early),
+		WORLD_TEST(test_token_switched_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

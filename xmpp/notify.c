@@ -85,15 +85,22 @@ notify_ping(struct service *s)
 }
 
 static void
-notify_sent(struct service *s)
+notify_ping_if_due(struct service *s)
 {
-	s->in_flight++;
-	s->since_ping++;
 	if (s->since_ping >= notify_quarter(s) && s->n_credit < SERVICE_CREDITS)
 		notify_ping(s);
 }
 
-/* The first n pings under way are answered, or given up. */
+static void
+notify_sent(struct service *s)
+{
+	s->in_flight++;
+	s->since_ping++;
+	notify_ping_if_due(s);
+}
+
+/* The first n pings under way are answered, or given up. What left while there
+ * were too many of them has none of its own yet: no item could follow it. */
 static void
 notify_credit(struct service *s, size_t n)
 {
@@ -101,6 +108,8 @@ notify_credit(struct service *s, size_t n)
 		s->in_flight -= s->credit[i].messages;
 	s->n_credit -= n;
 	memmove(s->credit, s->credit + n, s->n_credit * sizeof *s->credit);
+	if (s->up)
+		notify_ping_if_due(s);
 	if (notify_has_room(s))
 		hub_door_ready(s->door);
 }

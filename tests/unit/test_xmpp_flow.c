@@ -88,6 +88,32 @@ pings_without_answer_are_given_up(void **state)
 	assert_int_equal(messages(), 2);
 }
 
+/* A message need not wait for room: probes, and ends when a roster takes access
+ * away. However many there were, the items go on. */
+static void
+many_ends_at_once_leave_room_again(void **state)
+{
+	(void)state;
+	world_close();
+	world_open(3, 4);
+	subscribe("second@school.test/x", COUNTS, "second@school.test");
+	for (int i = 0; i < 40; i++) {
+		char jid[64];
+
+		snprintf(jid, sizeof jid, TEACHER "/d%d", i);
+		subscribe(jid, COUNTS, jid);
+	}
+	set_roster(3, false);
+	assert_int_equal(times_said("message", "subscription='none'"), 40);
+	while (service->n_credit > 0)
+		answer_pings();
+	assert_int_equal(service->in_flight, 0);
+	forget();
+	event("u1");
+	turns(4);
+	assert_int_equal(messages(), 1);
+}
+
 static void
 full_queue_holds_items_back(void **state)
 {
@@ -314,7 +340,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		CASE(window_bounds_what_is_under_way), CASE(only_the_servers_answer_is_credit),
 		CASE(later_answer_covers_earlier_pings),
-		CASE(pings_without_answer_are_given_up), CASE(full_queue_holds_items_back),
+		CASE(pings_without_answer_are_given_up),
+		CASE(many_ends_at_once_leave_room_again), CASE(full_queue_holds_items_back),
 		CASE(lost_stream_ends_in_the_same_state), CASE(roster_ends_it_at_once),
 		CASE(bounce_ends_what_is_temporary), CASE(bounced_items_are_sent_again),
 		CASE(sessions_are_probed_on_a_new_stream),

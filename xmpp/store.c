@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* store: subscriptions in the kvs:
  *     Subscription,<component>,<node>,<jid>
- *         {"jid":..,"node":..,"subid":..,"lasting":..,"seen":..,"deliver":..,
- *          "digest":..,"frequency":..,"expire":..,"presence":..}
+ *         {"jid":..,"node":..,"subid":..,"lasting":..,"doubted":..,
+ *          "deliver":..,"digest":..,"frequency":..,"expire":..,"presence":..}
  * At the start each is subscribed again, unless the roster no longer allows it.
  * Temporary ones are kept, too: their clients do not notice that we restarted. */
 #include "base/json.h"
@@ -11,7 +11,8 @@
 #include "state/key.h"
 #include "xmpp/service_priv.h"
 
-/* How long a temporary subscription of an earlier life is served on trust. */
+/* How long a temporary subscription of an earlier life is served on trust. It
+ * counts from the restart: its session may have been open for longer than that. */
 #define STORE_DOUBTED_US (24LL * 3600 * 1000000)
 
 static void
@@ -45,7 +46,7 @@ store_put(struct service *s, const struct subscription *sub)
 	jsonw_kz(&w, "node", sub->node);
 	jsonw_kz(&w, "subid", sub->subid);
 	jsonw_kbool(&w, "lasting", sub->lasting);
-	jsonw_kint(&w, "seen", loop_wall_us(s->o.loop));
+	jsonw_kint(&w, "doubted", sub->doubted_us);
 	jsonw_kbool(&w, "deliver", sub->o.deliver);
 	jsonw_kbool(&w, "digest", sub->o.digest);
 	jsonw_kuint(&w, "frequency", sub->o.frequency_ms);
@@ -117,14 +118,15 @@ store_options(struct json v, struct options *o)
 static bool
 store_lease(struct service *s, struct json v, bool *lasting, int64_t *doubted_us)
 {
-	struct json flag, seen;
-	int64_t at;
+	struct json flag, doubted;
+	int64_t now = loop_wall_us(s->o.loop);
 
 	if (!json_get(v, "lasting", &flag) || !json_bool(flag, lasting) ||
-	    !json_get(v, "seen", &seen) || !json_int(seen, &at))
+	    !json_get(v, "doubted", &doubted) || !json_int(doubted, doubted_us))
 		return false;
-	*doubted_us = *lasting ? 0 : at + STORE_DOUBTED_US;
-	return *lasting || *doubted_us > loop_wall_us(s->o.loop);
+	if (!*lasting && *doubted_us == 0)
+		*doubted_us = now + STORE_DOUBTED_US;
+	return *lasting || *doubted_us > now;
 }
 
 /* Book and hub take the subscription, or it is none any more. */
@@ -178,9 +180,18 @@ store_read(struct store_loading *l, struct str value)
 	return json_parse(l->doc, buf_view(&l->text), &v) == ERR_OK && store_take(l->s, v);
 }
 
+/* The doubt is kept, too: more restarts do not make it longer. */
+static void
+store_doubt_cb(void *arg, struct subscription *sub)
+{
+	if (!sub->lasting)
+		store_put(arg, sub);
+}
+
 static void
 store_finish(struct store_loading *l)
 {
+	book_each(l->s->book, store_doubt_cb, l->s);
 	for (size_t at = 0; at < l->unfit.len; at += strlen(l->unfit.data + at) + 1)
 		kvs_remove(l->s->o.kvs, str_of(l->unfit.data + at));
 	l->s->unsaved |= l->unfit.len > 0;

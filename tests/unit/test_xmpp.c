@@ -216,6 +216,52 @@ temporary_subscription_survives(void **state)
 	assert_int_equal(kept(), 0);
 }
 
+static void
+keep_temporary(const char *resource, int64_t doubted_us)
+{
+	char *key = mem_printf("Subscription,%s,%s", SERVICE, resource);
+	char *value = mem_printf("{\"jid\":\"" TEACHER "/%s\",\"node\":\"" COUNTS "\","
+	    "\"subid\":\"0123456789abcdef\",\"lasting\":false,\"doubted\":%lld,"
+	    "\"deliver\":true,\"digest\":false,\"frequency\":0,\"expire\":0,"
+	    "\"presence\":false}", resource, (long long)doubted_us);
+
+	kvs_put(kvs, str_of(key), str_of(value), 0);
+	mem_free(key);
+	mem_free(value);
+}
+
+static int64_t
+doubted(const char *jid)
+{
+	const struct subscription *sub = book_find(service->book, STR_LIT(TEACHER), COUNTS, jid);
+
+	return sub != NULL ? sub->doubted_us : -1;
+}
+
+/* However old its session is, it has its day from our restart on; more restarts
+ * do not make it longer. */
+static void
+doubt_begins_with_the_restart(void **state)
+{
+	int64_t now = loop_wall_us(loop), until;
+
+	(void)state;
+	keep_temporary("desk", 0);
+	keep_temporary("gone", now - 1);
+	world_restart(200);
+	assert_int_equal(doubted(TEACHER "/gone"), -1);
+	until = doubted(DESK);
+	assert_true(until > now + 23LL * 3600 * 1000000);
+	while (loop_wall_us(loop) == now)
+		;
+	world_restart(200);
+	assert_int_equal(doubted(DESK), until);
+	presence(DESK, NULL);
+	assert_int_equal(doubted(DESK), 0);
+	world_restart(200);
+	assert_true(doubted(DESK) > until);
+}
+
 /* A full JID that has not said that it is there: it lasts until it does. */
 static void
 presence_makes_it_temporary(void **state)
@@ -404,7 +450,8 @@ main(void)
 		CASE(addresses_are_compared_canonically),
 		CASE(reader_has_so_many_subscriptions), CASE(lost_sessions_give_way),
 		CASE(service_publishes_its_own_reducers), CASE(lasting_subscription_survives),
-		CASE(temporary_subscription_survives), CASE(presence_makes_it_temporary),
+		CASE(temporary_subscription_survives), CASE(doubt_begins_with_the_restart),
+		CASE(presence_makes_it_temporary),
 		CASE(unsubscribing_is_for_good), CASE(what_the_roster_forbids_is_not_loaded),
 		CASE(damaged_entries_are_dropped), CASE(answers_that_wait_may_be_lost),
 		CASE(without_delivery_nothing_is_delivered),

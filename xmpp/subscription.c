@@ -219,6 +219,17 @@ book_lease_drop(struct book *b, struct lease *l)
 	book_reader_drop(b, r);
 }
 
+/* The oldest gives way; one whose reader has subscriptions only when all have. */
+static void
+book_lease_make_room(struct book *b)
+{
+	struct lease *l = TAILQ_FIRST(&b->by_age);
+
+	while (l != NULL && l->reader->n_subs > 0)
+		l = TAILQ_NEXT(l, by_age);
+	book_lease_drop(b, l != NULL ? l : TAILQ_FIRST(&b->by_age));
+}
+
 bool
 book_lease(struct book *b, const struct address *a)
 {
@@ -231,7 +242,7 @@ book_lease(struct book *b, const struct address *a)
 		return false;
 	}
 	if (map_size(b->leases) == BOOK_LEASES_MAX)
-		book_lease_drop(b, TAILQ_FIRST(&b->by_age));
+		book_lease_make_room(b);
 	MEM_NEW(l);
 	l->full = mem_strdup(a->full);
 	l->stream = b->stream;

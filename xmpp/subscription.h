@@ -13,7 +13,7 @@
 
 #define BOOK_SUBS_MAX 100000      /* of one service */
 #define BOOK_READER_SUBS_MAX 256  /* of one bare JID; below the hub's own */
-#define BOOK_LEASES_MAX 16384     /* the oldest gives way */
+#define BOOK_LEASES_MAX 16384     /* the oldest gives way, of strangers first */
 #define SUBID_LEN 16
 
 struct reader;

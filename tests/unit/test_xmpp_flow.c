@@ -320,6 +320,31 @@ strangers_presence_is_bounded(void **state)
 	assert_int_equal(n_said, 0);
 }
 
+/* The presence of strangers, who have no subscriptions, does not take the place
+ * of those who have: that would end what is there, or keep what is gone. */
+static void
+strangers_presence_pushes_no_subscriber_out(void **state)
+{
+	(void)state;
+	presence(DESK, NULL);
+	subscribe_with(DESK, COUNTS, TEACHER, OPTION("pubsub#expire", "presence"));
+	settle();
+	for (int i = 0; i < BOOK_LEASES_MAX + 100; i++) {
+		char from[64];
+
+		snprintf(from, sizeof from, "x%d@evil.test/y", i);
+		presence(from, NULL);
+	}
+	assert_true(book_has_lease(service->book, DESK));
+	assert_false(book_has_lease(service->book, "x50@evil.test/y"));
+	presence(TEACHER "/phone", NULL);
+	presence(TEACHER "/phone", "unavailable");
+	assert_int_equal(book_size(service->book), 1);
+	forget();
+	subscribe(DESK, COUNTS, DESK);
+	assert_int_equal(book_lasting(service->book), 0);
+}
+
 static void
 arriving_brings_what_was_missed(void **state)
 {
@@ -347,7 +372,8 @@ main(void)
 		CASE(sessions_are_probed_on_a_new_stream),
 		CASE(endless_bounces_end_what_is_temporary),
 		CASE(bare_subscription_ends_with_the_last_resource),
-		CASE(strangers_presence_is_bounded), CASE(arriving_brings_what_was_missed),
+		CASE(strangers_presence_is_bounded),
+		CASE(strangers_presence_pushes_no_subscriber_out), CASE(arriving_brings_what_was_missed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,11 +125,13 @@ presence_probe_cb(void *arg, struct subscription *sub)
 {
 	struct service *s = arg;
 
-	if (book_is_stale(s->book, sub) && presence_is_first(sub))
+	if (s->o.sink->bulk(s->o.sink_arg) && book_is_stale(s->book, sub) &&
+	    presence_is_first(sub) && book_probe(s->book, sub))
 		notify_probe(s, sub->jid);
 }
 
-/* While there was no stream nobody could tell us that he goes. */
+/* While there was no stream nobody could tell us that he goes. Those for whom
+ * the link has no room are probed when the clock is asked. */
 void
 presence_probe_all(struct service *s)
 {
@@ -229,6 +231,8 @@ service_tick(struct service *s, int64_t wall_us, uint64_t now_ms)
 	struct presence_visit v = { .s = s, .wall_us = wall_us, .now_ms = now_ms };
 
 	book_each(s->book, presence_tick_cb, &v);
+	if (s->up)
+		book_each(s->book, presence_probe_cb, s);
 	store_save(s);
 	notify_lost_pings(s, now_ms);
 }

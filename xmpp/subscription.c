@@ -148,6 +148,7 @@ book_add(struct book *b, const struct address *a, const char *node, bool whole,
 	s->full = whole && a->has_resource;
 	s->jid = s->full ? mem_strdup(a->full) : mem_str(address_bare(a));
 	s->o = OPTIONS_DEFAULT;
+	s->probed = b->stream; /* he has just spoken */
 	if (subid != NULL && strlen(subid) == SUBID_LEN)
 		memcpy(s->subid, subid, SUBID_LEN + 1);
 	else
@@ -265,6 +266,15 @@ book_is_stale(const struct book *b, const struct subscription *s)
 	const struct lease *l = map_get(b->leases, str_of(s->jid));
 
 	return s->full && !s->lasting && (l == NULL || l->stream != b->stream);
+}
+
+bool
+book_probe(struct book *b, struct subscription *s)
+{
+	bool first = s->probed != b->stream;
+
+	s->probed = b->stream;
+	return first;
 }
 
 void

@@ -30,6 +30,7 @@ struct subscription {
 	                       * time unless its presence is seen; 0: it is known */
 	struct options o;
 	struct hub_sub *hub;  /* NULL while not durable yet, or not delivered to */
+	uint64_t probed;      /* the last stream on which it was, or began */
 	unsigned bounces;
 	uint64_t retry_ms;    /* when to send everything again, 0: no need */
 };
@@ -70,6 +71,8 @@ void book_new_stream(struct book *b);
 /* Whether it is bound to a full JID that has not told us, on this stream, that
  * it is there. */
 bool book_is_stale(const struct book *b, const struct subscription *s);
+/* Notes that a stale one is probed; false when it was, on this stream. */
+bool book_probe(struct book *b, struct subscription *s);
 void book_unlease(struct book *b, const struct address *a);
 void book_unlease_all(struct book *b);
 

@@ -245,6 +245,30 @@ sessions_are_probed_on_a_new_stream(void **state)
 	assert_int_equal(times_said("message", "type='groupchat'"), 1);
 }
 
+/* Probes wait for room: more than the link's queue holds would end the stream,
+ * and the next one, and the next. */
+static void
+probes_wait_for_room(void **state)
+{
+	(void)state;
+	presence(DESK, NULL);
+	subscribe_with(TEACHER "/phone", COUNTS, TEACHER "/phone",
+	    OPTION("pubsub#expire", "presence"));
+	subscribe(DESK, COUNTS, DESK);
+	service_tick(service, 0, 0); /* both have just spoken */
+	assert_int_equal(times_said("message", "type='groupchat'"), 0);
+	service_down(service);
+	bulk_room = false;
+	service_up(service);
+	service_tick(service, 0, 0);
+	assert_int_equal(times_said("message", "type='groupchat'"), 0);
+	bulk_room = true;
+	service_tick(service, 0, 0);
+	assert_int_equal(times_said("message", "type='groupchat'"), 2);
+	service_tick(service, 0, 0); /* once a stream */
+	assert_int_equal(times_said("message", "type='groupchat'"), 2);
+}
+
 /* What came back is sent again later, and less and less often. */
 static void
 bounced_items_are_sent_again(void **state)
@@ -369,7 +393,7 @@ main(void)
 		CASE(many_ends_at_once_leave_room_again), CASE(full_queue_holds_items_back),
 		CASE(lost_stream_ends_in_the_same_state), CASE(roster_ends_it_at_once),
 		CASE(bounce_ends_what_is_temporary), CASE(bounced_items_are_sent_again),
-		CASE(sessions_are_probed_on_a_new_stream),
+		CASE(sessions_are_probed_on_a_new_stream), CASE(probes_wait_for_room),
 		CASE(endless_bounces_end_what_is_temporary),
 		CASE(bare_subscription_ends_with_the_last_resource),
 		CASE(strangers_presence_is_bounded),

@@ -9,6 +9,7 @@
 #include "xmpp/xml.h"
 
 #define LINK_QUEUE_MAX (8u << 20)  /* bytes waiting: beyond, the server does not read */
+#define LINK_QUEUE_BUSY (4u << 20) /* bytes waiting: beyond, requests are refused */
 #define LINK_QUEUE_BULK (1u << 20) /* bytes waiting: beyond, bulk has no room */
 #define LINK_TIMEOUT_MS 10000      /* from the first look-up to the handshake's answer */
 #define LINK_IDLE_MS 30000         /* silence before a ping, and before giving up after it */

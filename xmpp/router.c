@@ -179,6 +179,11 @@ router_request(struct service *s, const struct xml *iq, bool set)
 		reply_fault(&q.reply, FAULT_BAD_REQUEST);
 		return;
 	}
+	/* Answers can be a hundred times what asks for them. */
+	if (s->o.sink->busy(s->o.sink_arg)) {
+		reply_fault(&q.reply, FAULT_BUSY);
+		return;
+	}
 	if (address_read(q.reply.to, &q.from))
 		q.reader = address_bare(&q.from);
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {

@@ -32,6 +32,7 @@
 struct service_sink {
 	bool (*send)(void *arg, struct str stanza);
 	bool (*bulk)(void *arg); /* whether there is room for notifications */
+	bool (*busy)(void *arg); /* whether there is none even for answers */
 };
 
 struct service_options {

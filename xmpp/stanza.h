@@ -40,6 +40,7 @@
 	X(FAULT_NOT_SUBSCRIBED, "cancel", "unexpected-request", "not-subscribed") \
 	X(FAULT_TOO_MANY, "wait", "policy-violation", "too-many-subscriptions") \
 	X(FAULT_TOO_LARGE, "modify", "policy-violation", NULL)                  \
+	X(FAULT_BUSY, "wait", "resource-constraint", NULL)                      \
 	X(FAULT_UNSUPPORTED, "cancel", "feature-not-implemented", "unsupported") \
 	X(FAULT_UNAVAILABLE, "cancel", "service-unavailable", NULL)             \
 	X(FAULT_INTERNAL, "wait", "internal-server-error", NULL)

@@ -63,7 +63,15 @@ xmpp_bulk_cb(void *arg)
 	return link_queued(c->link) <= LINK_QUEUE_BULK;
 }
 
-static const struct service_sink xmpp_sink = { xmpp_send_cb, xmpp_bulk_cb };
+static bool
+xmpp_busy_cb(void *arg)
+{
+	struct xmpp_component *c = arg;
+
+	return link_queued(c->link) > LINK_QUEUE_BUSY;
+}
+
+static const struct service_sink xmpp_sink = { xmpp_send_cb, xmpp_bulk_cb, xmpp_busy_cb };
 
 static void
 xmpp_up_cb(void *arg)

@@ -98,7 +98,14 @@ bulk_cb(void *arg)
 	return true;
 }
 
-static const struct service_sink sink = { send_cb, bulk_cb };
+static bool
+busy_cb(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static const struct service_sink sink = { send_cb, bulk_cb, busy_cb };
 
 /* ---- the world, made once ---- */
 

@@ -135,6 +135,20 @@ full_queue_holds_items_back(void **state)
 	assert_int_equal(times_said("message", "\"seq\":2"), 1);
 }
 
+/* Somebody who asks for more than the server takes must not end the stream. */
+static void
+full_queue_refuses_requests(void **state)
+{
+	(void)state;
+	event("u1");
+	sink_busy = true;
+	ask("get", DESK, PS "<items node='" COUNTS "'/></pubsub>");
+	assert_non_null(strstr(last_said(), "<error type='wait'><resource-constraint "));
+	sink_busy = false;
+	ask("get", DESK, PS "<items node='" COUNTS "'/></pubsub>");
+	assert_non_null(strstr(last_said(), pseudonym("u1")));
+}
+
 static void
 lost_stream_ends_in_the_same_state(void **state)
 {
@@ -391,6 +405,7 @@ main(void)
 		CASE(later_answer_covers_earlier_pings),
 		CASE(pings_without_answer_are_given_up),
 		CASE(many_ends_at_once_leave_room_again), CASE(full_queue_holds_items_back),
+		CASE(full_queue_refuses_requests),
 		CASE(lost_stream_ends_in_the_same_state), CASE(roster_ends_it_at_once),
 		CASE(bounce_ends_what_is_temporary), CASE(bounced_items_are_sent_again),
 		CASE(sessions_are_probed_on_a_new_stream), CASE(probes_wait_for_room),

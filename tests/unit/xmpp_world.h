@@ -52,7 +52,7 @@ struct said {
 #define SAID_MAX 5000
 static struct said said[SAID_MAX];
 static size_t n_said;
-static bool bulk_room;
+static bool bulk_room, sink_busy;
 static struct xml_reader *ears, *mouth;
 static size_t n_heard;
 
@@ -115,7 +115,14 @@ world_bulk_cb(void *arg)
 	return bulk_room;
 }
 
-static const struct service_sink world_sink = { world_send_cb, world_bulk_cb };
+static bool
+world_busy_cb(void *arg)
+{
+	(void)arg;
+	return sink_busy;
+}
+
+static const struct service_sink world_sink = { world_send_cb, world_bulk_cb, world_busy_cb };
 
 static inline void
 forget(void)
@@ -374,6 +381,7 @@ world_open(size_t students, unsigned window)
 	record_seq = 0;
 	event_us = T0;
 	bulk_room = true;
+	sink_busy = false;
 	n_heard = 0;
 	forget(); /* what a failed test left */
 	loop = ko.loop = loop_new();

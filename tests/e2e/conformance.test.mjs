@@ -180,7 +180,10 @@ class Conversation {
 	async says(who, text) {
 		const stanza = stanzaOf(this.fill(text));
 		stanza.attrs.to ??= SERVICE;
-		await (await this.session(who)).client.send(stanza);
+		const person = await this.session(who);
+		await person.client.send(stanza);
+		// Nothing answers a message or a presence, and what the world does next takes another road.
+		if (stanza.name !== 'iq') await person.barrier();
 	}
 
 	/** Whether the step belongs to an exchange of the table above. */

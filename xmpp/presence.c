@@ -126,7 +126,7 @@ presence_probe_cb(void *arg, struct subscription *sub)
 	struct service *s = arg;
 
 	if (s->o.sink->bulk(s->o.sink_arg) && book_is_stale(s->book, sub) &&
-	    presence_is_first(sub) && book_probe(s->book, sub))
+	    book_probe(s->book, sub) && presence_is_first(sub))
 		notify_probe(s, sub->jid);
 }
 

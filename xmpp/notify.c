@@ -3,6 +3,7 @@
  * (XEP-0060 §7.1.2); how many are under way is bounded by the answers to pings:
  * the answer to a ping says that the server has dealt with all before it. */
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -121,7 +122,7 @@ notify_pong(struct service *s, const struct xml *iq)
 	const char *id = xml_attr(iq, "id"), *from = xml_attr(iq, "from");
 	char ours[32];
 
-	if (id == NULL || strcmp(from, s->o.server) != 0)
+	if (id == NULL || strcasecmp(from, s->o.server) != 0)
 		return false;
 	for (size_t i = 0; i < s->n_credit; i++) {
 		snprintf(ours, sizeof ours, "credit-%llu", (unsigned long long)s->credit[i].id);

@@ -50,6 +50,21 @@ only_the_servers_answer_is_credit(void **state)
 	assert_int_equal(messages(), 2);
 }
 
+/* An administrator may write the domain in capitals; the server does not. */
+static void
+the_servers_name_is_spelled_in_any_case(void **state)
+{
+	(void)state;
+	world_close();
+	world_open(3, 1);
+	subscribe(DESK, COUNTS, DESK);
+	event("u1");
+	turns(3);
+	assert_int_equal(service->in_flight, 1);
+	tell("<iq type='result' id='credit-1' from='SCHOOL.test' to='" SERVICE "'/>");
+	assert_int_equal(service->in_flight, 0);
+}
+
 static void
 later_answer_covers_earlier_pings(void **state)
 {
@@ -402,6 +417,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(window_bounds_what_is_under_way), CASE(only_the_servers_answer_is_credit),
+		CASE(the_servers_name_is_spelled_in_any_case),
 		CASE(later_answer_covers_earlier_pings),
 		CASE(pings_without_answer_are_given_up),
 		CASE(many_ends_at_once_leave_room_again), CASE(full_queue_holds_items_back),

@@ -232,7 +232,7 @@ check_flip(uint32_t segment, size_t at)
 	read_after(g.dir, 0, &seen, &sum);
 	assert_int_equal(seen.damaged, 1);
 	assert_int_equal(seen.torn, 0);
-	assert_int_equal(atoi(seen.file[0]), segment);
+	assert_int_equal(strtol(seen.file[0], NULL, 10), segment);
 	assert_true(seen.damage[0].offset <= at);
 	assert_int_equal(seen.n, n_records - (owner != 0));
 	if (owner != 0) {
@@ -823,7 +823,7 @@ header_broken(void **state)
 		rig_must_open(&g, &seen);
 		assert_int_equal(seen.n, n_records);
 		assert_int_equal(seen.damaged, 1);
-		assert_int_equal(atoi(seen.file[0]), segment);
+		assert_int_equal(strtol(seen.file[0], NULL, 10), segment);
 		assert_int_equal(seen.damage[0].bytes, SEGMENT_HEADER);
 		rig_append_block(&g, 1);
 		rig_close(&g);

@@ -10,6 +10,7 @@ const STUDENTS = 6;
 const BURST_MS = 4;        // pause between bursts of one student
 const LIFE_MS = 120;       // longest life of a daemon after it is ready
 const RESEND_MAX = 40;     // of acknowledged events, sent again after a cut
+const WAITING_MAX = 1000;  // unacknowledged events of one student: on a slow machine they must not pile up
 
 /** A student who keeps a ledger and, after each cut, sends a random number of old events again. */
 class Ledger extends Student {
@@ -30,6 +31,7 @@ class Ledger extends Student {
 	}
 
 	burst() {
+		if (this.waiting.length > WAITING_MAX) return;
 		for (let i = Math.floor(Math.random() * 8); i >= 0; i--)
 			this.history.push(this.send(keystroke('a', this.doc, Date.now())));
 	}

@@ -9,13 +9,14 @@ import { ok, same, waitFor, withInstance } from './lib/rig.mjs';
 import { Student } from '../../tools/class.mjs';
 
 const EVENTS = 7;
+const TWO = { activity: 'activity.lectern.school.test', writing: 'writing.lectern.school.test' };
 
 function loClient(instance, user) {
 	const script = path.join(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), 'lib', 'lo-client.mjs');
 	return spawn('node', [script, instance.events, user, String(EVENTS)], { stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-await withInstance('spine', {}, async (instance) => {
+await withInstance('spine', { components: TWO }, async (instance) => {
 	const { activity, writing } = instance.components;
 	const node = `class/${instance.class}/writing.time_on_task`;
 	const counts = `class/${instance.class}/activity.event_count`;
@@ -59,7 +60,7 @@ await withInstance('spine', {}, async (instance) => {
 	ok(true, 'a second student arrives, every event acknowledged and counted');
 
 	// The teacher is taken out of the roster, another comes in.
-	const other = instance.addUser('teacher2');
+	const other = await instance.addUser('teacher2');
 	instance.writeRoster([...instance.rosterRows().filter((r) => r[1] !== 'teacher'),
 		[instance.class, 'teacher', 't2', other.jid, 'Other']]);
 	same(JSON.parse(instance.ctl('reload')), { ok: true }, 'the roster is reloaded');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// reader: an XMPP client as a dashboard would be: @xmpp/client over Prosody's
-// WebSocket, subscribing to nodes and keeping the newest item of each.
+// reader: an XMPP client as a dashboard would be: @xmpp/client over the
+// server's WebSocket, subscribing to nodes and keeping the newest item of each.
 import { client, xml } from '@xmpp/client';
 import { webcrypto } from 'node:crypto';
 import { WebSocket } from 'ws';

@@ -34,7 +34,7 @@ export async function withInstance(name, options, test) {
 	const limit = setTimeout(() => {
 		console.log('not ok - the test did not end in time');
 		failures++;
-		finish(instance, dir);
+		finish(instance);
 	}, options.limitMs ?? 240_000);
 	try {
 		await instance.start();
@@ -43,10 +43,10 @@ export async function withInstance(name, options, test) {
 		ok(false, e.stack ?? String(e));
 	}
 	clearTimeout(limit);
-	await finish(instance, dir);
+	await finish(instance);
 }
 
-async function finish(instance, dir) {
+async function finish(instance) {
 	try {
 		await instance.stop();
 	} catch (e) {
@@ -56,8 +56,7 @@ async function finish(instance, dir) {
 	const broken = log.match(/^.*(?:ERROR: (?:Address|Leak)Sanitizer|runtime error).*$/m);
 	if (broken) ok(false, `the sanitizers complained: ${broken[0]}`);
 	if (failures > 0) console.log(log.split('\n').slice(-60).map((l) => `# lecternd: ${l}`).join('\n'));
-	fs.rmSync(fs.existsSync(path.join(dir, 'prosody')) ? fs.realpathSync(path.join(dir, 'prosody')) : dir, { recursive: true, force: true });
-	fs.rmSync(dir, { recursive: true, force: true });
+	instance.remove();
 	process.exit(failures > 0 ? 1 : 0);
 }
 

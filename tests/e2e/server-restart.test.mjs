@@ -34,10 +34,10 @@ await withInstance('prosody', { students: STUDENTS }, async (instance) => {
 
 	for (let i = 0; i < KILLS; i++) {
 		await new Promise((r) => setTimeout(r, 300 + Math.random() * 700));
-		await instance.prosody.stop('SIGKILL');
+		await instance.server.kill();
 		await waitFor(() => instance.status().xmpp.every((c) => c.state !== 'up'), 'the daemon to notice');
 		ok(true, `Prosody is gone (${i + 1}), the daemon says so and goes on`);
-		await instance.startProsody();
+		await instance.server.start();
 		await waitFor(() => teacher.subscribed, 'the dashboard to be back', 90_000);
 	}
 	clearInterval(typing);

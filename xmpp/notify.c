@@ -46,7 +46,7 @@ notify_open(struct service *s, const char *to, const char *type)
 }
 
 /* XEP-0060 §7.1.2: each notification has an id; §12.6: headline, so that no
- * server keeps it for later. */
+ * server keeps it for later, also where there is a body. */
 static struct xmlw
 notify_message(struct service *s, const char *to)
 {
@@ -162,6 +162,21 @@ notify_reset(struct service *s)
 
 /* ---- items ---- */
 
+/* Closes <items/> and <event/>, then pubsub#include_body, then the message. The
+ * sentence tells no more than the node's name does. */
+static void
+notify_body(struct xmlw *w, const struct subscription *sub, size_t n)
+{
+	char text[NODE_MAX + 64];
+
+	while (w->depth > 1)
+		xmlw_close(w);
+	snprintf(text, sizeof text, "%s: %zu item%s changed", sub->node, n, n == 1 ? "" : "s");
+	if (sub->o.body)
+		xmlw_textz(w, "body", text);
+	xmlw_close(w);
+}
+
 static bool
 notify_deliver_cb(void *arg, struct hub_sub *hub_sub, const struct hub_item *items, size_t n)
 {
@@ -176,8 +191,7 @@ notify_deliver_cb(void *arg, struct hub_sub *hub_sub, const struct hub_item *ite
 	xmlw_attrz(&w, "node", sub->node);
 	for (size_t i = 0; i < n; i++)
 		notify_write_item(&w, &items[i]);
-	while (w.depth > 0)
-		xmlw_close(&w);
+	notify_body(&w, sub, n);
 	if (service_send(s)) {
 		notify_sent(s);
 	} else {
@@ -204,27 +218,26 @@ notify_probe(struct service *s, const char *jid)
 
 /* ---- begin and end ---- */
 
-static void
-notify_pause(struct subscription *sub)
+void
+notify_hold(struct service *s, struct subscription *sub)
 {
 	if (sub->hub != NULL)
-		hub_unsubscribe(sub->hub);
-	sub->hub = NULL;
+		hub_sub_hold(sub->hub, !sub->o.deliver || !book_is_shown(s->book, sub));
 }
 
 enum err
 notify_adapt(struct service *s, struct subscription *sub)
 {
 	uint32_t interval = options_interval(&sub->o);
+	enum err e = ERR_OK;
 
-	if (!sub->o.deliver)
-		notify_pause(sub);
-	else if (sub->hub != NULL)
+	if (sub->hub != NULL)
 		hub_sub_interval(sub->hub, interval);
 	else
-		return hub_subscribe(s->door, str_of(sub->node), str_of(sub->reader->jid), interval,
+		e = hub_subscribe(s->door, str_of(sub->node), str_of(sub->reader->jid), interval,
 		    sub, &sub->hub);
-	return ERR_OK;
+	notify_hold(s, sub);
+	return e;
 }
 
 enum err
@@ -233,7 +246,7 @@ notify_begin(struct service *s, struct subscription *sub)
 	bool again = sub->hub != NULL;
 	enum err e = notify_adapt(s, sub);
 
-	if (again && sub->hub != NULL)
+	if (again)
 		hub_sub_refresh(sub->hub);
 	return e;
 }
@@ -258,7 +271,9 @@ notify_tell_end(struct service *s, const struct subscription *sub)
 void
 notify_end(struct service *s, struct subscription *sub, bool tell)
 {
-	notify_pause(sub);
+	if (sub->hub != NULL)
+		hub_unsubscribe(sub->hub);
+	sub->hub = NULL;
 	store_remove(s, sub);
 	if (tell)
 		notify_tell_end(s, sub);

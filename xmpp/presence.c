@@ -18,6 +18,15 @@ struct presence_visit {
 	uint64_t now_ms;
 };
 
+/* One of the reader's sessions came, went, or shows something else. */
+static void
+presence_show_cb(void *arg, struct subscription *sub)
+{
+	struct service *s = arg;
+
+	notify_hold(s, sub);
+}
+
 static bool
 presence_is_from(const struct subscription *sub, const struct address *from)
 {
@@ -37,6 +46,7 @@ presence_arrive_cb(void *arg, struct subscription *sub)
 		return;
 	sub->lasting = sub->lasting && !sub->full;
 	sub->doubted_us = 0;
+	sub->unseen = false;
 	store_put(v->s, sub);
 	sub->bounces = 0;
 	sub->retry_ms = 0;
@@ -45,12 +55,16 @@ presence_arrive_cb(void *arg, struct subscription *sub)
 }
 
 static void
-presence_arrive(struct service *s, const struct address *from)
+presence_arrive(struct service *s, const struct xml *x, const struct address *from)
 {
 	struct presence_visit v = { .s = s, .from = from };
+	const struct xml *show = xml_child(x, NS_COMPONENT, "show");
 
-	if (from->has_resource && book_lease(s->book, from))
+	if (!from->has_resource)
+		return;
+	if (book_lease(s->book, from, show != NULL ? show_read(show->text.p) : SHOW_ONLINE))
 		book_each_of(s->book, address_bare(from), presence_arrive_cb, &v);
+	book_each_of(s->book, address_bare(from), presence_show_cb, s);
 }
 
 /* ---- leaving ---- */
@@ -74,6 +88,7 @@ presence_leave(struct service *s, const struct address *from)
 
 	book_unlease(s->book, from);
 	book_each_of(s->book, address_bare(from), presence_leave_cb, &v);
+	book_each_of(s->book, address_bare(from), presence_show_cb, s);
 }
 
 /* ---- stanzas ---- */
@@ -102,7 +117,7 @@ presence_stanza(struct service *s, const struct xml *x)
 	else if (!address_read(xml_attr(x, "from"), &from))
 		metric_add(METRIC_XMPP_IGNORED, 1);
 	else if (type == NULL)
-		presence_arrive(s, &from);
+		presence_arrive(s, x, &from);
 	else if (strcmp(type, "unavailable") == 0 || strcmp(type, "error") == 0)
 		presence_leave(s, &from);
 }
@@ -204,6 +219,7 @@ presence_bounce(struct service *s, const struct xml *message)
 		book_unlease(s->book, &from);
 	book_each_of(s->book, address_bare(&from),
 	    for_now ? presence_for_now_cb : presence_for_good_cb, &v);
+	book_each_of(s->book, address_bare(&from), presence_show_cb, s);
 }
 
 /* ---- the clock ---- */

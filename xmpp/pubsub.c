@@ -89,7 +89,7 @@ static const struct pubsub_route {
 	{ NS_PUBSUB, "items", pubsub_items, NULL, "retrieve-items" },
 	{ NS_PUBSUB, "subscriptions", pubsub_subscriptions, NULL, "retrieve-subscriptions" },
 	{ NS_PUBSUB, "affiliations", pubsub_affiliations, NULL, "retrieve-affiliations" },
-	{ NS_PUBSUB, "default", NULL, NULL, "retrieve-default-sub" },  /* §6.4.3 */
+	{ NS_PUBSUB, "default", pubsub_options_default, NULL, "retrieve-default-sub" },
 	{ NS_PUBSUB, "publish", NULL, NULL, "publish" },               /* §7.1.3 */
 	{ NS_PUBSUB, "retract", NULL, NULL, "delete-items" },          /* §7.2.3 */
 	{ NS_PUBSUB, "create", NULL, NULL, "create-nodes" },           /* §8.1.1 */

@@ -4,6 +4,7 @@
  * same answer. What is to last is on disk before it is confirmed; what is
  * temporary is kept, too, so that it outlives a restart of ours. */
 #include "base/mem.h"
+#include "xmpp/form.h"
 #include "xmpp/service_priv.h"
 
 void
@@ -311,6 +312,25 @@ pubsub_options_get(struct request *q, const struct xml *x)
 	reply_end(&q->reply, &w);
 }
 
+/* §6.4: of every node alike, so it may be asked with or without one. */
+void
+pubsub_options_default(struct request *q, const struct xml *x)
+{
+	const char *node = xml_attr(x, "node");
+	struct xmlw w;
+
+	if (node != NULL && service_admit(q->reply.service, q->reader, node, NULL) != ERR_OK) {
+		reply_fault(&q->reply, FAULT_CLOSED_NODE);
+		return;
+	}
+	w = reply_begin(&q->reply);
+	xmlw_open(&w, "pubsub", NS_PUBSUB);
+	xmlw_open(&w, "default", NULL);
+	xmlw_attrz(&w, "node", node);
+	options_write(&w, &OPTIONS_DEFAULT, "form");
+	reply_end(&q->reply, &w);
+}
+
 /* §6.3.5, §6.3.6 */
 void
 pubsub_options_set(struct request *q, const struct xml *x)
@@ -323,6 +343,10 @@ pubsub_options_set(struct request *q, const struct xml *x)
 
 	if (sub == NULL)
 		return;
+	if (form != NULL && form_kind(form) == FORM_CANCEL) {
+		reply_empty(&q->reply); /* XEP-0004 §3.1: all stays as it is */
+		return;
+	}
 	if (form == NULL || !options_read(form, loop_wall_us(s->o.loop), &sub->o)) {
 		reply_fault(&q->reply, FAULT_INVALID_OPTIONS);
 		return;

@@ -154,6 +154,7 @@ void pubsub_request(struct request *q);
 void pubsub_subscribe(struct request *q, const struct xml *x);
 void pubsub_unsubscribe(struct request *q, const struct xml *x);
 void pubsub_options_get(struct request *q, const struct xml *x);
+void pubsub_options_default(struct request *q, const struct xml *x);
 void pubsub_options_set(struct request *q, const struct xml *x);
 void pubsub_items(struct request *q, const struct xml *x);
 /* <subscription/>, closed. */
@@ -166,6 +167,9 @@ extern const struct hub_door_ops notify_door_ops;
 enum err notify_begin(struct service *s, struct subscription *sub);
 /* Brings what it has at the hub in line with its options. */
 enum err notify_adapt(struct service *s, struct subscription *sub);
+/* Has the hub hold or let go what it may not, or may, be sent now: by its
+ * options and the presence of its subscriber. */
+void notify_hold(struct service *s, struct subscription *sub);
 /* Ends it here, at the hub and in the kvs; tells the subscriber if so wanted. */
 void notify_end(struct service *s, struct subscription *sub, bool tell);
 void notify_reset(struct service *s); /* on a new stream */

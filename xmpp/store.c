@@ -2,7 +2,8 @@
 /* store: subscriptions in the kvs:
  *     Subscription,<component>,<node>,<jid>
  *         {"jid":..,"node":..,"subid":..,"lasting":..,"doubted":..,
- *          "deliver":..,"digest":..,"frequency":..,"expire":..,"presence":..}
+ *          "deliver":..,"digest":..,"frequency":..,"expire":..,"presence":..,
+ *          "body":..,"shows":..}
  * At the start each is subscribed again, unless the roster no longer allows it.
  * Temporary ones are kept, too: their clients do not notice that we restarted. */
 #include "base/json.h"
@@ -52,6 +53,8 @@ store_put(struct service *s, const struct subscription *sub)
 	jsonw_kuint(&w, "frequency", sub->o.frequency_ms);
 	jsonw_kint(&w, "expire", sub->o.expire_us);
 	jsonw_kbool(&w, "presence", sub->o.presence);
+	jsonw_kbool(&w, "body", sub->o.body);
+	jsonw_kuint(&w, "shows", sub->o.shows);
 	jsonw_object_end(&w);
 	kvs_put(s->o.kvs, buf_view(&key), buf_view(&value), 0);
 	s->unsaved = true;
@@ -96,6 +99,20 @@ struct store_loading {
 	void *arg;
 };
 
+/* Those that earlier versions did not write. */
+static bool
+store_options_later(struct json v, struct options *o)
+{
+	struct json body, shows;
+	int64_t bits = SHOW_ALL;
+
+	if ((json_get(v, "body", &body) && !json_bool(body, &o->body)) ||
+	    (json_get(v, "shows", &shows) && !json_int(shows, &bits)) || bits < 1 || bits > SHOW_ALL)
+		return false;
+	o->shows = (unsigned)bits;
+	return true;
+}
+
 static bool
 store_options(struct json v, struct options *o)
 {
@@ -111,7 +128,7 @@ store_options(struct json v, struct options *o)
 	    !json_bool(presence, &o->presence))
 		return false;
 	o->frequency_ms = (uint32_t)ms;
-	return true;
+	return store_options_later(v, o);
 }
 
 /* Whether it lasts; a temporary one has a day to show that somebody is there. */
@@ -157,6 +174,7 @@ store_take(struct service *s, struct json v)
 		sub->o = o;
 		sub->lasting = lasting;
 		sub->doubted_us = doubted_us;
+		sub->unseen = true;
 		ok = notify_begin(s, sub) == ERR_OK;
 		if (!ok)
 			book_remove(s->book, sub);

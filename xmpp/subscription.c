@@ -11,6 +11,7 @@ struct lease {
 	TAILQ_ENTRY(lease) by_age;
 	struct reader *reader;
 	char *full;
+	enum show show;
 	uint64_t stream; /* on which it was told last */
 };
 
@@ -214,9 +215,10 @@ book_lease_drop(struct book *b, struct lease *l)
 
 	map_remove(b->leases, str_of(l->full));
 	TAILQ_REMOVE(&b->by_age, l, by_age);
+	r->n_leases--;
+	r->showing[l->show]--;
 	mem_free(l->full);
 	mem_free(l);
-	r->n_leases--;
 	book_reader_drop(b, r);
 }
 
@@ -232,7 +234,7 @@ book_lease_make_room(struct book *b)
 }
 
 bool
-book_lease(struct book *b, const struct address *a)
+book_lease(struct book *b, const struct address *a, enum show show)
 {
 	struct lease *l = map_get(b->leases, str_of(a->full));
 
@@ -240,6 +242,8 @@ book_lease(struct book *b, const struct address *a)
 		TAILQ_REMOVE(&b->by_age, l, by_age);
 		TAILQ_INSERT_TAIL(&b->by_age, l, by_age);
 		l->stream = b->stream;
+		l->reader->showing[l->show]--;
+		l->reader->showing[l->show = show]++;
 		return false;
 	}
 	if (map_size(b->leases) == BOOK_LEASES_MAX)
@@ -249,9 +253,27 @@ book_lease(struct book *b, const struct address *a)
 	l->stream = b->stream;
 	l->reader = book_reader_make(b, address_bare(a));
 	l->reader->n_leases++;
+	l->reader->showing[l->show = show]++;
 	map_put(b->leases, str_of(l->full), l);
 	TAILQ_INSERT_TAIL(&b->by_age, l, by_age);
 	return true;
+}
+
+bool
+book_is_shown(const struct book *b, const struct subscription *s)
+{
+	const struct lease *l;
+
+	if (s->o.shows == SHOW_ALL || s->unseen)
+		return true;
+	if (s->full) {
+		l = map_get(b->leases, str_of(s->jid));
+		return l != NULL && (s->o.shows & 1u << l->show);
+	}
+	for (size_t i = 0; i < SHOWS; i++)
+		if (s->reader->showing[i] > 0 && (s->o.shows & 1u << i))
+			return true;
+	return false;
 }
 
 void

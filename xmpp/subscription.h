@@ -30,6 +30,7 @@ struct subscription {
 	                       * time unless its presence is seen; 0: it is known */
 	struct options o;
 	struct hub_sub *hub;  /* NULL while not durable yet, or not delivered to */
+	bool unseen;          /* from an earlier life: its presence is not known */
 	uint64_t probed;      /* the last stream on which it was, or began */
 	unsigned bounces;
 	uint64_t retry_ms;    /* when to send everything again, 0: no need */
@@ -39,6 +40,7 @@ struct reader {
 	char *jid; /* bare */
 	TAILQ_HEAD(, subscription) subs;
 	size_t n_subs, n_leases;
+	size_t showing[SHOWS]; /* leases by what they show */
 };
 
 struct book;
@@ -62,8 +64,12 @@ void book_each(struct book *b, book_cb *cb, void *arg);
 /* The same for one reader. */
 void book_each_of(struct book *b, struct str bare, book_cb *cb, void *arg);
 
-/* Notes that a full JID is there; true when that was not known. */
-bool book_lease(struct book *b, const struct address *a);
+/* Notes that a full JID is there and shows that; true when it was not known to
+ * be there. */
+bool book_lease(struct book *b, const struct address *a, enum show show);
+/* Whether the subscriber's presence is one in which it wants notifications. Of
+ * a subscription from an earlier life of the daemon that is not known. */
+bool book_is_shown(const struct book *b, const struct subscription *s);
 bool book_has_lease(const struct book *b, const char *full);
 /* From here on leases are of a new stream: who told us on an older one that he
  * is there may have gone without a word. */

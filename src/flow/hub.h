@@ -72,6 +72,9 @@ enum err hub_subscribe(struct hub_door *d, struct str node, struct str reader,
     uint32_t interval_ms, void *user, struct hub_sub **out);
 void hub_unsubscribe(struct hub_sub *s);
 void hub_sub_interval(struct hub_sub *s, uint32_t interval_ms);
+/* While it is held nothing is delivered; the newest value of each item waits.
+ * It still ends when the roster says so. */
+void hub_sub_hold(struct hub_sub *s, bool held);
 /* All current items become pending again, for the next turn: after a lost
  * stream. */
 void hub_sub_refresh(struct hub_sub *s);

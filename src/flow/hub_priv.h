@@ -83,6 +83,7 @@ struct hub_sub {
 	void *user;
 	uint32_t interval_ms;
 	enum hub_life life;
+	bool held;                /* pending items wait for hub_sub_hold */
 	uint64_t due_ms;          /* not served before; 0: at once */
 	struct loop_timer *timer; /* NULL until it is needed */
 	uint64_t *bits;           /* pending members */

@@ -51,7 +51,7 @@ hub_sub_schedule(struct hub_sub *s)
 	struct loop *l = s->door->hub->loop;
 	uint64_t now;
 
-	if (s->pending == 0 || s->queue != NULL)
+	if (s->pending == 0 || s->queue != NULL || s->held)
 		return;
 	if (s->timer != NULL && loop_timer_armed(s->timer))
 		return;
@@ -193,6 +193,8 @@ hub_sub_served(struct hub_sub *s)
 	size_t at;
 
 	hub_sub_unqueue(s);
+	if (s->held)
+		return;
 	if (hub_sub_next(s, s->at, &at)) {
 		hub_sub_line_up(s);
 		return;
@@ -324,6 +326,21 @@ hub_sub_interval(struct hub_sub *s, uint32_t interval_ms)
 	if (s->timer != NULL)
 		loop_timer_stop(s->timer);
 	hub_sub_schedule(s);
+}
+
+void
+hub_sub_hold(struct hub_sub *s, bool held)
+{
+	if (s->held == held || s->life != HUB_LIVE)
+		return;
+	s->held = held;
+	if (!held) {
+		hub_sub_schedule(s);
+		return;
+	}
+	hub_sub_unqueue(s);
+	if (s->timer != NULL)
+		loop_timer_stop(s->timer);
 }
 
 void

@@ -3,6 +3,8 @@
  * subscribing, what lasts and what does not, options. */
 #include "xmpp_world.h"
 
+#include "xmpp/datetime.h"
+
 /* ---- subscribing ---- */
 
 static void
@@ -374,13 +376,107 @@ who_lost_access_cannot_resume(void **state)
 	subscribe_with(DESK, COUNTS, TEACHER, OPTION("pubsub#deliver", "0"));
 	settle();
 	set_roster(3, false);
-	forget();
+	assert_int_equal(times_said("message", "subscription='none'"), 1);
 	ask("set", DESK, PS "<options node='" COUNTS
 	    "' jid='" TEACHER "'>" FORM(OPTION("pubsub#deliver", "1")) "</options></pubsub>");
 	settle();
-	assert_int_equal(times_said("iq", "<closed-node "), 1);
+	assert_int_equal(times_said("iq", "<not-subscribed "), 1);
+	assert_int_equal(messages(), 0);
 	assert_int_equal(book_size(service->book), 0);
 	assert_int_equal(kept(), 0);
+}
+
+/* <presence/> with this <show/> (NULL: without). */
+static void
+shows(const char *from, const char *show)
+{
+	tell("<presence from='%s' to='" SERVICE "'>%s%s%s</presence>", from, show ? "<show>" : "",
+	    show ? show : "", show ? "</show>" : "");
+	turns(4);
+}
+
+#define SHOWN "<field var='pubsub#show-values'><value>chat</value><value>online</value></field>"
+
+/* Nothing before there is a presence, nothing while it shows something else; then
+ * the newest value, once. */
+static void
+items_wait_for_a_presence_that_wants_them(void **state)
+{
+	(void)state;
+	event("u1");
+	subscribe_with(DESK, COUNTS, DESK, SHOWN);
+	settle();
+	assert_int_equal(messages(), 0);
+	shows(DESK, "dnd");
+	event("u1");
+	turns(4);
+	assert_int_equal(messages(), 0);
+	shows(TEACHER "/phone", NULL); /* another session's presence is not this one's */
+	assert_int_equal(messages(), 0);
+	shows(DESK, "chat");
+	assert_int_equal(messages(), 1);
+	assert_int_equal(times_said("message", "\"seq\":2"), 1);
+	shows(DESK, "xa");
+	event("u1");
+	event("u1");
+	turns(4);
+	assert_int_equal(messages(), 1);
+	shows(DESK, NULL);
+	assert_int_equal(messages(), 2);
+	assert_int_equal(times_said("message", "\"seq\":4"), 1);
+}
+
+static void
+bare_jid_wants_items_while_one_session_does(void **state)
+{
+	(void)state;
+	event("u1");
+	subscribe_with(DESK, COUNTS, TEACHER, SHOWN);
+	settle();
+	assert_int_equal(messages(), 0);
+	shows(DESK, "away");
+	shows(TEACHER "/phone", "chat");
+	assert_int_equal(messages(), 1);
+	presence(TEACHER "/phone", "unavailable");
+	event("u1");
+	turns(4);
+	assert_int_equal(messages(), 1);
+	shows(DESK, NULL);
+	assert_int_equal(messages(), 2);
+}
+
+/* A client does not notice that we restarted, and so will not tell us again. */
+static void
+unknown_presence_holds_nothing_after_a_restart(void **state)
+{
+	(void)state;
+	shows(DESK, NULL);
+	subscribe_with(DESK, COUNTS, DESK, SHOWN);
+	settle();
+	world_restart(200);
+	forget();
+	event("u1");
+	turns(4);
+	assert_int_equal(messages(), 1);
+	shows(DESK, "dnd");
+	forget();
+	event("u1");
+	turns(4);
+	assert_int_equal(messages(), 0);
+}
+
+static void
+body_says_which_node_and_how_many(void **state)
+{
+	(void)state;
+	event("u1");
+	event("u2");
+	subscribe_with(DESK, COUNTS, DESK, OPTION("pubsub#include_body", "1"));
+	settle();
+	assert_int_equal(times_said("message", "<body>" COUNTS ": 2 items changed</body>"), 1);
+	event("u1");
+	turns(4);
+	assert_int_equal(times_said("message", "</event><body>" COUNTS ": 1 item changed</body>"), 1);
 }
 
 static void
@@ -389,7 +485,7 @@ lease_ends_with_its_date(void **state)
 	int64_t end_us;
 
 	(void)state;
-	assert_true(options_date("2099-01-01T00:00:00Z", &end_us));
+	assert_true(datetime_read("2099-01-01T00:00:00Z", &end_us));
 	subscribe_with(DESK, COUNTS, TEACHER, OPTION("pubsub#expire", "2099-01-01T00:00:00Z"));
 	settle();
 	forget();
@@ -411,9 +507,11 @@ dates_are_read(void **state)
 		{ "1970-01-01T00:00:00Z", 0 },
 		{ "2026-11-23T17:40:00Z", 1795455600 },
 		{ "2026-11-23T17:40Z", 1795455600 },
-		{ "2026-11-23T17:40:00.123456Z", 1795455600 },
 		{ "2026-11-23T18:40:00+01:00", 1795455600 },
 		{ "2026-11-23T12:10:00-05:30", 1795455600 },
+		{ "2026-11-23T17:40:00.000000999Z", 1795455600 },
+		{ "2026-11-23T17:40.5Z", -1 },
+		{ "2026-11-23T17:40:00.Z", -1 },
 		{ "2024-02-29T00:00:00Z", 1709164800 },
 		{ "2023-02-29T00:00:00Z", -1 },
 		{ "2023-13-01T00:00:00Z", -1 },
@@ -434,7 +532,7 @@ dates_are_read(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(dates); i++) {
 		int64_t us = -1;
-		bool ok = options_date(dates[i].text, &us);
+		bool ok = datetime_read(dates[i].text, &us);
 
 		if (ok != (dates[i].seconds >= 0) || (ok && us != dates[i].seconds * 1000000))
 			fail_msg("%s", dates[i].text);
@@ -456,7 +554,10 @@ main(void)
 		CASE(damaged_entries_are_dropped), CASE(answers_that_wait_may_be_lost),
 		CASE(without_delivery_nothing_is_delivered),
 		CASE(who_lost_access_cannot_resume), CASE(lease_ends_with_its_date),
-		CASE(dates_are_read),
+		CASE(dates_are_read), CASE(items_wait_for_a_presence_that_wants_them),
+		CASE(bare_jid_wants_items_while_one_session_does),
+		CASE(unknown_presence_holds_nothing_after_a_restart),
+		CASE(body_says_which_node_and_how_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,9 +2,7 @@
 /* stanza: see stanza.h. */
 #include "xmpp/stanza.h"
 
-#include "state/roster.h"
-
-#define ADDRESS_RESOURCE_MAX 1023 /* RFC 7622 §3.4 */
+#include "base/jid.h"
 
 static const struct {
 	const char *type, *condition, *app;
@@ -46,17 +44,17 @@ bool
 address_read(const char *text, struct address *out)
 {
 	size_t bare = strcspn(text, "/");
-	size_t resource = text[bare] == '/' ? strlen(text + bare + 1) : 0;
-	struct buf canonical = BUF_INIT(ADDRESS_MAX - ADDRESS_RESOURCE_MAX - 1);
-	bool ok;
+	struct buf canonical = BUF_INIT(ADDRESS_MAX);
+	bool ok = jid_bare((struct str){ text, bare }, &canonical);
 
 	out->has_resource = text[bare] == '/';
-	ok = roster_jid((struct str){ text, bare }, &canonical) && !canonical.failed &&
-	    resource <= ADDRESS_RESOURCE_MAX && (resource > 0 || !out->has_resource);
+	out->bare_n = canonical.len;
+	if (ok && out->has_resource)
+		ok = buf_byte(&canonical, '/') == ERR_OK &&
+		    jid_resource(str_of(text + bare + 1), &canonical);
 	if (ok) {
-		out->bare_n = canonical.len;
 		memcpy(out->full, canonical.data, canonical.len);
-		memcpy(out->full + canonical.len, text + bare, strlen(text + bare) + 1);
+		out->full[canonical.len] = '\0';
 	}
 	buf_free(&canonical);
 	return ok;

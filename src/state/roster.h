@@ -3,12 +3,11 @@
  * loaded whole or not at all; a reload makes a new one. Backends are const
  * descriptors in one table (roster.c).
  *
- * JIDs are kept canonical (xmpp addresses of people: bare, lower case) and
- * compared byte by byte. */
+ * JIDs are kept canonical (base/jid.h) and compared byte by byte. */
 #ifndef LECTERN_STATE_ROSTER_H
 #define LECTERN_STATE_ROSTER_H
 
-#include "base/buf.h"
+#include "base/jid.h"
 #include "state/ident.h"
 
 struct roster;
@@ -85,10 +84,11 @@ enum err roster_add(struct roster *r, enum roster_role role, struct str class, s
  * nothing is added. */
 enum err roster_seal(struct roster *r, const char **why);
 
-/* Canonical bare JID: localpart lower-cased ASCII, domain lower-cased; refuses
- * resource, wildcards, spaces, control bytes, empty or over-long parts
- * (RFC 7622 §3: 1023 bytes each), anything not valid UTF-8. Non-ASCII letters
- * are kept as they are. false: not a JID of a person. */
-bool roster_jid(struct str text, struct buf *out);
+/* The form in which JIDs are kept and asked for; see jid_bare. */
+static inline bool
+roster_jid(struct str text, struct buf *out)
+{
+	return jid_bare(text, out);
+}
 
 #endif

@@ -39,6 +39,7 @@ owner 'expat\.h' 'xmpp/xml[a-z_]*\.[ch]'
 owner 'openssl/' 'src/base/crypt\.c|web/tls\.c'
 owner 'simdjson\.h' 'src/base/json\.cc'
 owner 'confuse\.h' 'src/base/conf[a-z_]*\.[ch]'
+owner 'unicode/' 'src/base/jid\.c'
 owner 'strophe\.h' 'src/ctl/watch[a-z_]*\.c'
 owner 'systemd/' 'src/daemon[a-z_]*\.c'
 

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import * as path from 'node:path';
 import { Reader } from './lib/reader.mjs';
-import { ok, same, waitFor, withInstance } from './lib/rig.mjs';
+import { ok, same, waitFor, withServers } from './lib/rig.mjs';
 import { Student } from '../../tools/class.mjs';
 
 const EVENTS = 7;
@@ -16,7 +16,7 @@ function loClient(instance, user) {
 	return spawn('node', [script, instance.events, user, String(EVENTS)], { stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-await withInstance('spine', { components: TWO }, async (instance) => {
+await withServers('spine', { components: TWO }, async (instance) => {
 	const { activity, writing } = instance.components;
 	const node = `class/${instance.class}/writing.time_on_task`;
 	const counts = `class/${instance.class}/activity.event_count`;

@@ -3,7 +3,7 @@
 // TLS, sees the class arrive and goes on seeing it after the daemon was killed.
 import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { ok, same, jsonLines, waitFor, withInstance } from './lib/rig.mjs';
+import { ok, same, jsonLines, waitFor, withServers } from './lib/rig.mjs';
 import { Student } from '../../tools/class.mjs';
 
 function watch(instance, user, node, ...more) {
@@ -19,7 +19,7 @@ function watch(instance, user, node, ...more) {
 	return w;
 }
 
-await withInstance('watch', { students: 4 }, async (instance) => {
+await withServers('watch', { students: 4 }, async (instance) => {
 	const node = `class/${instance.class}/activity.event_count`;
 	const students = instance.students.map((s) => new Student(instance.events, s.user_id).connect());
 	const settle = async (w) => {

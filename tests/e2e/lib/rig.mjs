@@ -4,14 +4,15 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { Instance, waitFor } from '../../../tools/instance.mjs';
+import { Instance, SERVERS, waitFor } from '../../../tools/instance.mjs';
 
 export { waitFor };
 
 let failures = 0;
+let label = ''; // of the server under test
 
 export function ok(condition, what) {
-	console.log(`${condition ? 'ok' : 'not ok'} - ${what}`);
+	console.log(`${condition ? 'ok' : 'not ok'} - ${label}${what}`);
 	if (!condition) failures++;
 	return condition;
 }
@@ -29,12 +30,30 @@ export function temporary(name) {
 
 /** Runs a test with an instance; prints the daemon's log when something failed. */
 export async function withInstance(name, options, test) {
-	const dir = temporary(name);
-	const instance = new Instance({ dir, build: process.env.LECTERN_BUILD, ...options });
-	const limit = setTimeout(() => {
-		console.log('not ok - the test did not end in time');
-		failures++;
-		finish(instance);
+	await tryInstance(name, options, test);
+	end();
+}
+
+/** Runs a test with each XMPP server, or with those the command line names; each line reported says with which. */
+export async function withServers(name, options, test) {
+	const named = process.argv.slice(2);
+	for (const server of named.length > 0 ? named : Object.keys(SERVERS)) {
+		label = `${server}: `;
+		await tryInstance(`${name}-${server}`, { ...options, server }, test);
+	}
+	label = '';
+	end();
+}
+
+function end() { process.exit(failures > 0 ? 1 : 0); }
+
+async function tryInstance(name, options, test) {
+	const instance = new Instance({ dir: temporary(name), build: process.env.LECTERN_BUILD, ...options });
+	const before = failures;
+	const limit = setTimeout(async () => {
+		ok(false, 'the test did not end in time');
+		await finish(instance, before);
+		end();
 	}, options.limitMs ?? 240_000);
 	try {
 		await instance.start();
@@ -43,10 +62,10 @@ export async function withInstance(name, options, test) {
 		ok(false, e.stack ?? String(e));
 	}
 	clearTimeout(limit);
-	await finish(instance);
+	await finish(instance, before);
 }
 
-async function finish(instance) {
+async function finish(instance, before) {
 	try {
 		await instance.stop();
 	} catch (e) {
@@ -55,9 +74,8 @@ async function finish(instance) {
 	const log = fs.existsSync(instance.lecternd.log) ? fs.readFileSync(instance.lecternd.log, 'utf8') : '';
 	const broken = log.match(/^.*(?:ERROR: (?:Address|Leak)Sanitizer|runtime error).*$/m);
 	if (broken) ok(false, `the sanitizers complained: ${broken[0]}`);
-	if (failures > 0) console.log(log.split('\n').slice(-60).map((l) => `# lecternd: ${l}`).join('\n'));
+	if (failures > before) console.log(log.split('\n').slice(-60).map((l) => `# lecternd: ${l}`).join('\n'));
 	instance.remove();
-	process.exit(failures > 0 ? 1 : 0);
 }
 
 /** Lines of JSON as lecternctl prints them. */

@@ -56,6 +56,9 @@ struct reducer {
 	const char *scope[REDUCER_SCOPE_MAX + 1];
 	unsigned version;   /* of the state's JSON, part of the datatype URN */
 	bool internal;      /* kept but never published */
+	/* Its states are published by a producer, another process, and only kept
+	 * here: there is no reduce. src/flow/external.h makes such descriptors. */
+	bool external;
 	size_t size;        /* of the state struct */
 	/* The null state, in cleared memory. NULL: all bits zero. */
 	void (*init)(void *state);

@@ -19,7 +19,8 @@
 
 struct control {
 	uv_pipe_t pipe;
-	struct daemon *daemon;
+	const struct control_request *requests;
+	void *arg;
 	char *path;
 	struct control_peer *peers;
 };
@@ -37,56 +38,24 @@ struct control_peer {
 /* ---- requests ---- */
 
 static void
-control_status(struct daemon *d, struct buf *out)
+control_unknown(const struct control *c, struct buf *out)
 {
-	struct jsonw w = jsonw_to(out);
-
-	daemon_status(d, &w);
+	buf_z(out, "{\"error\":\"unknown request, expected one of");
+	for (const struct control_request *r = c->requests; r->name != NULL; r++)
+		buf_printf(out, "%s %s", r > c->requests ? "," : "", r->name);
+	buf_z(out, "\"}");
 }
 
 static void
-control_digest(struct daemon *d, struct buf *out)
+control_answer(const struct control *c, struct str request, struct buf *out)
 {
-	struct jsonw w = jsonw_to(out);
-
-	daemon_digest(d, &w);
-}
-
-static void
-control_reload(struct daemon *d, struct buf *out)
-{
-	char *why = NULL;
-	bool ok = daemon_reload(d, &why);
-	struct jsonw w = jsonw_to(out);
-
-	jsonw_object(&w);
-	jsonw_kbool(&w, "ok", ok);
-	if (why != NULL)
-		jsonw_kz(&w, "error", why);
-	jsonw_object_end(&w);
-	mem_free(why);
-}
-
-static const struct control_request {
-	const char *name;
-	void (*answer)(struct daemon *d, struct buf *out);
-} control_requests[] = {
-	{ "status", control_status },
-	{ "reload", control_reload },
-	{ "digest", control_digest },
-	{ "states", daemon_states },
-};
-
-static void
-control_answer(struct daemon *d, struct str request, struct buf *out)
-{
-	for (size_t i = 0; i < sizeof control_requests / sizeof *control_requests; i++) {
-		if (str_is(request, control_requests[i].name)) {
-			control_requests[i].answer(d, out);
+	for (const struct control_request *r = c->requests; r->name != NULL; r++) {
+		if (str_is(request, r->name)) {
+			r->answer(c->arg, out);
 			return;
 		}
 	}
-	buf_z(out, "{\"error\":\"unknown request, expected status, reload, digest or states\"}");
+	control_unknown(c, out);
 }
 
 /* ---- connections ---- */
@@ -127,7 +96,7 @@ control_reply(struct control_peer *p)
 	char *end = memchr(p->request, '\n', p->len);
 
 	uv_read_stop((uv_stream_t *)&p->pipe);
-	control_answer(p->control->daemon, (struct str){ p->request, (size_t)(end - p->request) },
+	control_answer(p->control, (struct str){ p->request, (size_t)(end - p->request) },
 	    &p->answer);
 	buf_byte(&p->answer, '\n');
 	out = uv_buf_init(p->answer.data, (unsigned)p->answer.len);
@@ -232,7 +201,8 @@ control_free(struct control *c)
 }
 
 struct control *
-control_new(struct loop *l, const char *path, struct daemon *d, char **why)
+control_new(struct loop *l, const char *path, const struct control_request *requests,
+    void *arg, char **why)
 {
 	struct control *c;
 	mode_t old;
@@ -241,7 +211,8 @@ control_new(struct loop *l, const char *path, struct daemon *d, char **why)
 	if (!control_remove_stale(path, why))
 		return NULL;
 	MEM_NEW(c);
-	c->daemon = d;
+	c->requests = requests;
+	c->arg = arg;
 	c->path = mem_strdup(path);
 	c->pipe.data = c;
 	uv_pipe_init(loop_uv(l), &c->pipe, 0);

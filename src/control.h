@@ -3,14 +3,21 @@
 #ifndef LECTERN_CONTROL_H
 #define LECTERN_CONTROL_H
 
+#include "base/buf.h"
 #include "base/loop.h"
-#include "daemon.h"
 
 struct control;
 
+/* What may be asked; the table ends with a NULL name. */
+struct control_request {
+	const char *name;
+	void (*answer)(void *arg, struct buf *out);
+};
+
 /* Listens on path (mode 0600), replacing a socket nobody answers on. NULL with
  * *why (mem_free it). */
-struct control *control_new(struct loop *l, const char *path, struct daemon *d, char **why);
+struct control *control_new(struct loop *l, const char *path,
+    const struct control_request *requests, void *arg, char **why);
 void control_free(struct control *c); /* removes the socket; NULL is allowed */
 
 #endif

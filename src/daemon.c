@@ -29,6 +29,8 @@ daemon_record_cb(void *arg, const struct record *r)
 	struct daemon *d = arg;
 
 	engine_record(d->engine, r);
+	if (d->feed != NULL)
+		feed_record(d->feed, r);
 	ingest_record(d->ingest, r);
 }
 
@@ -39,6 +41,8 @@ daemon_commit_cb(void *arg)
 
 	ingest_commit(d->ingest);
 	hub_spread(d->hub);
+	if (d->feed != NULL)
+		feed_commit(d->feed);
 	checkpoint_due(d->checkpoint);
 }
 
@@ -120,7 +124,8 @@ daemon_key(struct daemon *d, char **why)
 static bool
 daemon_engine_new(struct daemon *d, char **why)
 {
-	struct engine_options o = { .reducers = component_reducers(), .pseudonym_key = str_of(d->key) };
+	struct engine_options o = { .reducers = producers_reducers(d->producers),
+		.pseudonym_key = str_of(d->key) };
 
 	d->engine = engine_new(&o, why);
 	return d->engine != NULL;
@@ -133,7 +138,9 @@ daemon_engine(struct daemon *d, char **why)
 {
 	enum err e;
 
-	if (!daemon_engine_new(d, why))
+	d->start = d->conf;
+	d->producers = producers_new(d->start, why);
+	if (d->producers == NULL || !daemon_engine_new(d, why))
 		return false;
 	e = checkpoint_load(d->conf, d->engine, why);
 	if (e == ERR_OK || e == ERR_NOT_FOUND) {
@@ -146,6 +153,19 @@ daemon_engine(struct daemon *d, char **why)
 	*why = NULL;
 	engine_free(d->engine);
 	return daemon_engine_new(d, why);
+}
+
+static void
+daemon_feed(struct daemon *d, const char *journal_dir)
+{
+	struct feed_options o = {
+		.loop = d->loop, .engine = d->engine, .producers = d->producers,
+		.journal = d->journal, .journal_dir = journal_dir,
+		.organisation = d->start->organisation, .pseudonym_key = str_of(d->key),
+	};
+
+	if (producers_count(d->producers) > 0)
+		d->feed = feed_new(&o);
 }
 
 static bool
@@ -170,11 +190,14 @@ daemon_journal(struct daemon *d, char **why)
 
 	d->journal = journal_open(d->loop, &o, loaded, &replay,
 	    &d->recovered, why);
-	mem_free(dir);
-	if (d->journal == NULL)
+	if (d->journal == NULL) {
+		mem_free(dir);
 		return false;
+	}
 	journal_listen(d->journal, &listener);
 	engine_forget_sessions(d->engine);
+	daemon_feed(d, dir);
+	mem_free(dir);
 	d->checkpoint = checkpoint_new(d->loop, d->engine, d->conf, loaded);
 	return true;
 }
@@ -229,7 +252,7 @@ daemon_web(struct daemon *d, char **why)
 static bool
 daemon_control(struct daemon *d, char **why)
 {
-	d->control = control_new(d->loop, d->conf->control, d, why);
+	d->control = control_new(d->loop, d->conf->control, daemon_requests, d, why);
 	return d->control != NULL;
 }
 
@@ -243,6 +266,7 @@ daemon_free(struct daemon *d)
 	xmpp_free(d->xmpp);
 	loop_timer_free(d->flush);
 	ingest_free(d->ingest);
+	feed_free(d->feed);
 	hub_free(d->hub);
 	kvs_close(d->book);
 	kvs_close(d->states);
@@ -253,10 +277,13 @@ daemon_free(struct daemon *d)
 	ident_rules_free(d->rules);
 	roster_free(d->roster);
 	loop_free(d->loop);
+	producers_free(d->producers); /* the pool may have read events for them */
 	if (d->key != NULL)
 		mem_wipe(d->key, strlen(d->key));
 	mem_free(d->key);
 	mem_free(d->reload_error);
+	if (d->start != d->conf)
+		conf_free(d->start);
 	conf_free(d->conf);
 }
 

@@ -10,6 +10,12 @@
  * to stop. An exit status: 0, or one of sysexits.h after having said why. */
 int daemon_run(struct conf *conf);
 
+/* Runs the component of this name alone, as long. (daemon_component.c) */
+int daemon_run_component(struct conf *conf, const char *name);
+
+/* Its control socket, beside the daemon's; mem_alloc'ed. */
+char *daemon_component_control(const struct conf *c, const char *name);
+
 struct daemon;
 
 /* What the control socket may ask. */

@@ -8,6 +8,7 @@
 #include "control.h"
 #include "daemon.h"
 #include "flow/engine.h"
+#include "flow/feed.h"
 #include "flow/hub.h"
 #include "flow/session.h"
 #include "state/journal.h"
@@ -18,9 +19,12 @@
 
 struct daemon {
 	struct conf *conf;
+	struct conf *start; /* the one at the start: producers refer to it */
 	struct loop *loop;
 	char *key; /* organisation key */
 	struct engine *engine;
+	struct producers *producers;
+	struct feed *feed;  /* NULL: nobody folds elsewhere */
 	struct journal *journal;
 	struct checkpoint *checkpoint;
 	struct roster *roster;
@@ -41,6 +45,9 @@ struct daemon {
 	struct journal_summary recovered;
 	char *reload_error; /* of the last reload, NULL when it went well */
 };
+
+/* daemon_report.c: for the control socket; arg is the daemon */
+extern const struct control_request daemon_requests[];
 
 /* daemon_xmpp.c: a step of the start */
 bool daemon_xmpp(struct daemon *d, char **why);

@@ -31,7 +31,8 @@ daemon_swap(struct daemon *d, struct conf *conf, struct roster *roster, struct i
 	d->rules = rules;
 	ingest_reconf(d->ingest, conf, rules);
 	hub_set_roster(d->hub, roster);
-	conf_free(old_conf);
+	if (old_conf != d->start)
+		conf_free(old_conf);
 	roster_free(old_roster);
 	ident_rules_free(old_rules);
 }

@@ -52,6 +52,8 @@ daemon_status(struct daemon *d, struct jsonw *w)
 		xmpp_status(d->xmpp, w);
 	else
 		jsonw_null(w);
+	jsonw_key(w, "producers");
+	producers_status(d->producers, d->engine, w);
 	jsonw_key(w, "web");
 	web_status(d->web, w);
 	jsonw_key(w, "metrics");
@@ -90,3 +92,50 @@ daemon_states(struct daemon *d, struct buf *out)
 {
 	engine_each(d->engine, daemon_states_cb, out);
 }
+
+/* ---- the control socket ---- */
+
+static void
+daemon_ask_status(void *arg, struct buf *out)
+{
+	struct jsonw w = jsonw_to(out);
+
+	daemon_status(arg, &w);
+}
+
+static void
+daemon_ask_digest(void *arg, struct buf *out)
+{
+	struct jsonw w = jsonw_to(out);
+
+	daemon_digest(arg, &w);
+}
+
+static void
+daemon_ask_reload(void *arg, struct buf *out)
+{
+	char *why = NULL;
+	bool ok = daemon_reload(arg, &why);
+	struct jsonw w = jsonw_to(out);
+
+	jsonw_object(&w);
+	jsonw_kbool(&w, "ok", ok);
+	if (why != NULL)
+		jsonw_kz(&w, "error", why);
+	jsonw_object_end(&w);
+	mem_free(why);
+}
+
+static void
+daemon_ask_states(void *arg, struct buf *out)
+{
+	daemon_states(arg, out);
+}
+
+const struct control_request daemon_requests[] = {
+	{ "status", daemon_ask_status },
+	{ "reload", daemon_ask_reload },
+	{ "digest", daemon_ask_digest },
+	{ "states", daemon_ask_states },
+	{ NULL, NULL },
+};

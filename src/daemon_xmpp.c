@@ -7,46 +7,65 @@
 #include "base/mem.h"
 #include "daemon_priv.h"
 
+/* Whether a component, by the part of its reducers' ids before the dot, has a
+ * section that publishes from here. */
 static bool
-daemon_has_entry(const struct conf *c, const char *component)
+daemon_has_entry(const struct conf *c, struct str component)
 {
 	for (size_t i = 0; i < c->n_components; i++)
-		if (strcmp(c->components[i].name, component) == 0)
+		if (str_is(component, c->components[i].name) && !producer_is_own(&c->components[i]))
 			return true;
 	return false;
 }
 
-/* Whether a reducer "component.name" is among those listed; an empty list
- * means all. The component part may be left out. */
+/* Whether the section publishes the reducer: that of its component, or "*" for
+ * those without one. */
 static bool
-daemon_listed(const struct conf_list *list, const char *id)
+daemon_publishes(const struct conf *c, const struct conf_component *cc, const struct reducer *r)
 {
-	const char *dot = strchr(id, '.');
+	struct str component = { r->id, strcspn(r->id, ".") };
+	bool mine = str_is(component, cc->name) ||
+	    (strcmp(cc->name, "*") == 0 && !daemon_has_entry(c, component));
 
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], id) == 0 || (dot != NULL && strcmp(list->v[i], dot + 1) == 0))
-			return true;
-	return list->n == 0;
+	return mine && !r->internal && !producer_is_own(cc) && producer_lists(&cc->reducers, r->id);
 }
 
-/* Adds what entry `cc` publishes: the component of its name, or for "*" every
- * component that has no entry of its own. Number added. */
+/* Adds what entry `cc` publishes. Number added. */
 static size_t
-daemon_gather(const struct conf *c, const struct conf_component *cc, const struct reducer **list,
+daemon_gather(const struct daemon *d, const struct conf_component *cc, const struct reducer **list,
     size_t *n)
 {
 	size_t before = *n;
 
-	for (size_t i = 0; component_table[i] != NULL; i++) {
-		const struct component *t = component_table[i];
-		bool mine = strcmp(cc->name, t->name) == 0 ||
-		    (strcmp(cc->name, "*") == 0 && !daemon_has_entry(c, t->name));
-
-		for (size_t k = 0; mine && t->reducers[k] != NULL; k++)
-			if (!t->reducers[k]->internal && daemon_listed(&cc->reducers, t->reducers[k]->id))
-				list[(*n)++] = t->reducers[k];
-	}
+	for (const struct reducer *const *r = engine_reducers(d->engine); *r != NULL; r++)
+		if (daemon_publishes(d->conf, cc, *r))
+			list[(*n)++] = *r;
 	return *n - before;
+}
+
+/* States that nobody could ever read are a mistake in the configuration. */
+static bool
+daemon_all_published(const struct daemon *d, char **why)
+{
+	const struct conf *c = d->conf;
+
+	for (size_t i = 0; i < producers_count(d->producers); i++) {
+		const struct producer *p = producers_at(d->producers, i);
+
+		for (struct reducer **r = p->reducers; *r != NULL; r++) {
+			bool published = false;
+
+			for (size_t k = 0; k < c->n_components; k++)
+				published = published || daemon_publishes(c, &c->components[k], *r);
+			if (published)
+				continue;
+			*why = mem_printf("%s: no component publishes %s of \"%s\"; expected "
+			    "component \"*\" { jid = ... secret_file = ... }", c->path, (*r)->id,
+			    p->name);
+			return false;
+		}
+	}
+	return true;
 }
 
 static void
@@ -68,29 +87,50 @@ daemon_nothing_published(const struct conf *c, const struct conf_component *cc, 
 	return false;
 }
 
+/* Sections of one stream: the same JID, and not that of another process. */
+static bool
+daemon_same_jid(const struct conf *c, size_t a, size_t b)
+{
+	return !producer_is_own(&c->components[a]) && !producer_is_own(&c->components[b]) &&
+	    strcmp(c->components[a].jid, c->components[b].jid) == 0;
+}
+
+/* Room for all reducers, once for each section. */
+static const struct reducer **
+daemon_list(const struct daemon *d)
+{
+	size_t n = 0;
+
+	while (engine_reducers(d->engine)[n] != NULL)
+		n++;
+	return mem_alloc((n * d->conf->n_components + 1) * sizeof(struct reducer *));
+}
+
 /* Adds the JID of entry `first` with the reducers of every entry that shares
  * it: one JID is one component stream. */
 static bool
 daemon_add_jid(struct daemon *d, size_t first, char **why)
 {
 	const struct conf *c = d->conf;
-	const struct reducer *list[COMPONENT_REDUCERS_MAX + 1];
+	const struct reducer **list;
 	char *secret;
 	size_t n = 0;
 	bool ok;
 
+	list = daemon_list(d);
 	for (size_t i = first; i < c->n_components; i++)
-		if (strcmp(c->components[i].jid, c->components[first].jid) == 0 &&
-		    daemon_gather(c, &c->components[i], list, &n) == 0)
+		if (daemon_same_jid(c, i, first) && daemon_gather(d, &c->components[i], list, &n) == 0) {
+			mem_free(list);
 			return daemon_nothing_published(c, &c->components[i], why);
+		}
 	list[n] = NULL;
 	secret = crypt_secret_read(c->components[first].secret_file, why);
-	if (secret == NULL)
-		return false;
-	ok = xmpp_add_component(d->xmpp, c->components[first].jid, secret,
+	ok = secret != NULL && xmpp_add_component(d->xmpp, c->components[first].jid, secret,
 	    c->components[first].secret_file, list, why);
-	mem_wipe(secret, strlen(secret));
+	if (secret != NULL)
+		mem_wipe(secret, strlen(secret));
 	mem_free(secret);
+	mem_free(list);
 	return ok;
 }
 
@@ -98,9 +138,9 @@ static bool
 daemon_is_first(const struct conf *c, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
-		if (strcmp(c->components[k].jid, c->components[i].jid) == 0)
+		if (daemon_same_jid(c, k, i))
 			return false;
-	return true;
+	return !producer_is_own(&c->components[i]);
 }
 
 bool
@@ -112,12 +152,15 @@ daemon_xmpp(struct daemon *d, char **why)
 		.port = (int)c->xmpp_port,
 		.server = c->xmpp_server,
 		.window = (unsigned)c->xmpp_window,
+		.feed = d->feed,
 	};
 
 	if (c->xmpp_host == NULL || c->xmpp_host[0] == '\0') {
 		log_notice("no xmpp host configured: states are kept, nothing is published");
 		return true;
 	}
+	if (!daemon_all_published(d, why))
+		return false;
 	d->xmpp = xmpp_new(d->loop, d->hub, d->book, &o);
 	for (size_t i = 0; i < c->n_components; i++)
 		if (daemon_is_first(c, i) && !daemon_add_jid(d, i, why))

@@ -7,10 +7,11 @@
 #include "base/conf.h"
 #include "daemon.h"
 
-enum { MAIN_CHECK = 1, MAIN_PRINT, MAIN_VERSION, MAIN_HELP };
+enum { MAIN_CHECK = 1, MAIN_PRINT, MAIN_VERSION, MAIN_HELP, MAIN_COMPONENT };
 
 static const struct option main_options[] = {
 	{ "config", required_argument, NULL, 'c' },
+	{ "component", required_argument, NULL, MAIN_COMPONENT },
 	{ "check-config", no_argument, NULL, MAIN_CHECK },
 	{ "print-config", no_argument, NULL, MAIN_PRINT },
 	{ "version", no_argument, NULL, MAIN_VERSION },
@@ -19,10 +20,11 @@ static const struct option main_options[] = {
 };
 
 static const char main_usage[] =
-    "usage: lecternd [-c FILE] [--check-config | --print-config]\n"
+    "usage: lecternd [-c FILE] [--component NAME | --check-config | --print-config]\n"
     "       lecternd --version\n"
     "\n"
     "  -c, --config FILE   configuration (default " LECTERN_CONF ")\n"
+    "      --component NAME  run this component alone; it has process = \"own\"\n"
     "      --check-config  read the configuration, say every error, start nothing\n"
     "      --print-config  print the configuration in effect, defaults included\n";
 
@@ -43,7 +45,7 @@ main_print(const struct conf *c)
 }
 
 static int
-main_with_conf(const char *path, int mode)
+main_with_conf(const char *path, int mode, const char *component)
 {
 	struct buf causes = BUF_INIT(0);
 	struct conf *c = conf_read(path, &causes);
@@ -56,7 +58,7 @@ main_with_conf(const char *path, int mode)
 	}
 	buf_free(&causes);
 	if (mode == 0)
-		return daemon_run(c);
+		return component != NULL ? daemon_run_component(c, component) : daemon_run(c);
 	if (mode == MAIN_PRINT)
 		status = main_print(c);
 	conf_free(c);
@@ -66,13 +68,16 @@ main_with_conf(const char *path, int mode)
 int
 main(int argc, char **argv)
 {
-	const char *path = LECTERN_CONF;
+	const char *path = LECTERN_CONF, *component = NULL;
 	int mode = 0, opt;
 
 	while ((opt = getopt_long(argc, argv, "c:", main_options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
 			path = optarg;
+			break;
+		case MAIN_COMPONENT:
+			component = optarg;
 			break;
 		case MAIN_CHECK:
 		case MAIN_PRINT:
@@ -93,5 +98,5 @@ main(int argc, char **argv)
 		fprintf(stderr, "lecternd: unexpected argument \"%s\"\n%s", argv[optind], main_usage);
 		return EX_USAGE;
 	}
-	return main_with_conf(path, mode);
+	return main_with_conf(path, mode, component);
 }

@@ -36,7 +36,8 @@ export class Instance {
 	/** Options: dir, build (folder with lecternd), students, config (extra lines), listen (lines
 	 *  for the listen section), identity (its lines, made by a function of the instance), tls,
 	 *  server ('prosody', 'ejabberd', or 'none': states are kept and nothing is published),
-	 *  components (the component sections, name: JID; one JID for all when not said). */
+	 *  components (the component sections, name: JID; one JID for all when not said),
+	 *  lines (name: more lines of that section), producers (JIDs of further components). */
 	constructor(o) {
 		this.o = o;
 		this.dir = path.resolve(o.dir);
@@ -69,7 +70,7 @@ export class Instance {
 		const [web, c2s, component, http] = await freePorts(4);
 		this.ports = { web, c2s, component, http };
 		makeCertificates(this.dir, this.domain);
-		this.secrets = Object.fromEntries(Object.values(this.sections).map((jid) => [jid, secret(this.secretFile(jid))]));
+		this.secrets = Object.fromEntries([...Object.values(this.sections), ...(this.o.producers ?? [])].map((jid) => [jid, secret(this.secretFile(jid))]));
 		secret(this.at('organisation.key'));
 		secret(this.at('token.key'));
 		if (this.published) await this.prepareServer();
@@ -128,7 +129,7 @@ export class Instance {
 
 	writeConf() {
 		const components = Object.entries(this.sections).map(([name, jid]) =>
-			`component "${name}" {\n  jid = "${jid}"\n  secret_file = "${this.secretFile(jid)}"\n}`).join('\n');
+			`component "${name}" {\n  jid = "${jid}"\n  secret_file = "${this.secretFile(jid)}"\n${this.o.lines?.[name] ?? ''}}`).join('\n');
 		write(this.at('lectern.conf'), `
 organisation = "${this.domain}"
 state_dir = "${this.state}"

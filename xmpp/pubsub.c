@@ -4,7 +4,7 @@
  * does, is not for clients: the engine publishes, the roster decides. */
 #include <stdint.h>
 
-#include "xmpp/service_priv.h"
+#include "xmpp/feed.h"
 
 #define PUBSUB_ENTRY_BYTES 128 /* around the values of a <subscription/> */
 
@@ -118,6 +118,8 @@ pubsub_route(struct request *q, const struct pubsub_route *r, const struct xml *
 void
 pubsub_request(struct request *q)
 {
+	if (feed_request(q))
+		return;
 	for (const struct xml *x = q->query->first; x != NULL; x = x->next) {
 		for (size_t i = 0; i < sizeof pubsub_routes / sizeof *pubsub_routes; i++) {
 			if (xml_is(x, pubsub_routes[i].ns, pubsub_routes[i].name)) {

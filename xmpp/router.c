@@ -50,7 +50,7 @@ service_send(struct service *s)
 	return true;
 }
 
-static struct xmlw
+struct xmlw
 reply_open(const struct reply *r, const char *type)
 {
 	struct xmlw w = service_begin(r->service, "iq");
@@ -118,6 +118,7 @@ answer_free(struct answer *a)
 	mem_free((char *)a->reply.from);
 	mem_free((char *)a->reply.id);
 	mem_free(a->node);
+	mem_free(a->jid);
 	mem_free(a);
 }
 

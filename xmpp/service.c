@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* service: one component's PubSub service as a whole, without the stream. */
-#include "xmpp/service_priv.h"
+#include "xmpp/feed.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -11,6 +11,7 @@ service_tick_cb(void *arg)
 {
 	struct service *s = arg;
 
+	feed_door_tick(s->feed, loop_now_ms(s->o.loop));
 	service_tick(s, loop_wall_us(s->o.loop), loop_now_ms(s->o.loop));
 }
 
@@ -40,6 +41,7 @@ service_new(const struct service_options *o)
 	s->out = BUF_INIT(SERVICE_OUT_MAX);
 	s->book = book_new();
 	s->door = hub_door_new(o->hub, &notify_door_ops, s);
+	s->feed = feed_door_new(s, o->feed);
 	s->tick = loop_timer_new(o->loop, service_tick_cb, s);
 	LIST_INIT(&s->answers);
 	loop_timer_every(s->tick, SERVICE_TICK_MS);
@@ -53,6 +55,7 @@ service_free(struct service *s)
 		return;
 	while (!LIST_EMPTY(&s->answers))
 		answer_free(LIST_FIRST(&s->answers));
+	feed_door_free(s->feed);
 	hub_door_free(s->door);
 	book_free(s->book);
 	loop_timer_free(s->tick);
@@ -66,6 +69,7 @@ service_free(struct service *s)
 void
 service_load(struct service *s, loop_cb *cb, void *arg)
 {
+	feed_door_load(s->feed);
 	store_load(s, cb, arg);
 }
 
@@ -88,6 +92,7 @@ service_up(struct service *s)
 	notify_reset(s);
 	presence_probe_all(s);
 	book_each(s->book, service_refresh_cb, NULL);
+	feed_door_up(s->feed);
 	hub_door_ready(s->door);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/jsonw.h"
 #include "base/loop.h"
+#include "flow/feed.h"
 #include "flow/hub.h"
 #include "state/kvs.h"
 
@@ -20,6 +21,7 @@ struct xmpp_options {
 	const char *server;  /* domain pinged for flow control; NULL or "": the
 	                      * component's JID without its first label */
 	unsigned window;     /* messages in flight before a ping is answered; 0: XMPP_WINDOW */
+	struct feed *feed;   /* for producers; NULL: there are none */
 	unsigned timeout_ms; /* to connect and be let in; 0: LINK_TIMEOUT_MS */
 };
 

@@ -8,6 +8,8 @@
  *     pubsub.c         <pubsub/> to its handlers; what one has and may read
  *     pubsub_sub.c     subscribe, unsubscribe, options
  *     pubsub_items.c   items
+ *     feed.c           events for producers
+ *     publish.c        states from producers
  *     notify.c         the hub's door: items out, flow control, ends
  *     presence.c       leases, bounces, what the clock ends
  *     store.c          subscriptions in the kvs */
@@ -17,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "base/jsonw.h"
+#include "flow/feed.h"
 #include "flow/hub.h"
 #include "state/kvs.h"
 #include "xmpp/page.h"
@@ -42,6 +45,7 @@ struct service_options {
 	const char *jid;
 	const char *server;
 	const struct reducer *const *reducers;
+	struct feed *feed; /* NULL: no producers */
 	unsigned window;
 	const struct service_sink *sink;
 	void *sink_arg;
@@ -55,6 +59,8 @@ struct service_credit {
 };
 
 struct answer;
+struct feed_door;
+struct publish_cache;
 
 struct service {
 	struct service_options o; /* jid, server and reducers owned */
@@ -63,6 +69,8 @@ struct service {
 	struct buf out;           /* one stanza at a time */
 	LIST_HEAD(, answer) answers;
 	size_t n_answers;
+	struct feed_door *feed;   /* NULL: no producers */
+	struct publish_cache *published; /* what a producer reads back, by id */
 	struct loop_timer *tick;
 	bool up;
 	bool unsaved;             /* the kvs was told something it has not flushed */
@@ -117,6 +125,7 @@ typedef void request_cb(struct request *q);
 
 /* <iq type='result'>, to be closed by reply_end, which sends it. */
 struct xmlw reply_begin(const struct reply *r);
+struct xmlw reply_open(const struct reply *r, const char *type); /* or another type */
 void reply_end(const struct reply *r, struct xmlw *w);
 void reply_empty(const struct reply *r);
 void reply_fault(const struct reply *r, enum fault f);
@@ -132,6 +141,7 @@ struct answer {
 	struct reply reply; /* strings owned */
 	struct address from;
 	char *node;
+	char *jid;          /* of a subscription to events */
 	char subid[SUBID_LEN + 1];
 	bool whole;         /* the subscription is the full JID's */
 	bool with_options;

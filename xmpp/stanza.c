@@ -12,18 +12,36 @@ static const struct {
 #undef FAULT_ROW
 };
 
-void
-stanza_fault(struct xmlw *w, enum fault f, const char *feature)
+/* RFC 6120 §8.3.2: the text stands between the two conditions. */
+static void
+stanza_write_fault(struct xmlw *w, enum fault f, const char *feature, const char *text)
 {
 	xmlw_open(w, "error", NULL);
 	xmlw_attrz(w, "type", stanza_faults[f].type);
 	xmlw_leaf(w, stanza_faults[f].condition, NS_STANZAS);
+	if (text != NULL) {
+		xmlw_open(w, "text", NS_STANZAS);
+		xmlw_text(w, str_of(text));
+		xmlw_close(w);
+	}
 	if (stanza_faults[f].app != NULL) {
 		xmlw_open(w, stanza_faults[f].app, NS_PUBSUB_ERRORS);
 		xmlw_attrz(w, "feature", feature);
 		xmlw_close(w);
 	}
 	xmlw_close(w);
+}
+
+void
+stanza_fault(struct xmlw *w, enum fault f, const char *feature)
+{
+	stanza_write_fault(w, f, feature, NULL);
+}
+
+void
+stanza_fault_text(struct xmlw *w, enum fault f, const char *text)
+{
+	stanza_write_fault(w, f, NULL, text);
 }
 
 void

@@ -33,6 +33,8 @@
 	X(FAULT_JID_REQUIRED, "modify", "bad-request", "jid-required")          \
 	X(FAULT_NODE_REQUIRED, "modify", "bad-request", "nodeid-required")      \
 	X(FAULT_INVALID_OPTIONS, "modify", "bad-request", "invalid-options")    \
+	X(FAULT_INVALID_PAYLOAD, "modify", "bad-request", "invalid-payload")    \
+	X(FAULT_ITEM_REQUIRED, "modify", "bad-request", "item-required")        \
 	X(FAULT_INVALID_SUBID, "modify", "not-acceptable", "invalid-subid")     \
 	X(FAULT_CLOSED_NODE, "cancel", "not-allowed", "closed-node")            \
 	X(FAULT_FORBIDDEN, "auth", "forbidden", NULL)                           \
@@ -54,6 +56,8 @@ enum fault {
 
 /* Writes <error/> into the open stanza; feature only for FAULT_UNSUPPORTED. */
 void stanza_fault(struct xmlw *w, enum fault f, const char *feature);
+/* The same with a text for people, in English. */
+void stanza_fault_text(struct xmlw *w, enum fault f, const char *text);
 
 /* Appends a whole XEP-0199 ping. */
 void stanza_ping(struct buf *out, const char *from, const char *to, const char *id);

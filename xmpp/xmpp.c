@@ -154,7 +154,7 @@ xmpp_component_new(struct xmpp *x, char *jid, const char *secret, const char *se
 	struct xmpp_component *c;
 	struct service_options so = {
 		.loop = x->loop, .hub = x->hub, .kvs = x->kvs, .jid = jid, .server = server,
-		.reducers = reducers, .window = x->o.window, .sink = &xmpp_sink,
+		.reducers = reducers, .feed = x->o.feed, .window = x->o.window, .sink = &xmpp_sink,
 	};
 	struct link_options lo = {
 		.host = x->o.host, .port = x->o.port, .jid = jid, .server = server,

@@ -4,7 +4,6 @@
  * escape it wrote; only white space goes and what jsonw would escape is
  * escaped, which no JSON reader can tell apart. */
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "components/blob/blob.h"
 
 struct state_blob {
@@ -16,51 +15,6 @@ static struct str
 state_blob_text(const struct state_blob *b)
 {
 	return b->json ? (struct str){ b->json, b->n } : STR_LIT("null");
-}
-
-/* Appends the character at the start of s as \u escapes; its length. */
-static size_t
-state_blob_escape(struct buf *out, struct str s)
-{
-	uint32_t c;
-	int ok;
-	size_t n = utf8_next(s.p, s.n, &c, &ok);
-
-	if (c >= 0x10000)
-		buf_printf(out, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
-		    0xdc00 + ((c - 0x10000) & 0x3ff));
-	else
-		buf_printf(out, "\\u%04x", c);
-	return n;
-}
-
-/* What would not be plain ASCII, or not safe inside XML. In a JSON text such
- * bytes stand in strings only. */
-static bool
-state_blob_special(unsigned char c)
-{
-	return c >= 0x7f || c == '<' || c == '>' || c == '&';
-}
-
-static void
-state_blob_normalise(struct buf *out, struct str json)
-{
-	bool in_string = false, escaped = false;
-
-	for (size_t i = 0; i < json.n;) {
-		char c = json.p[i];
-
-		if (state_blob_special((unsigned char)c)) {
-			i += state_blob_escape(out, (struct str){ json.p + i, json.n - i });
-			continue;
-		}
-		if (c == '"' && !escaped)
-			in_string = !in_string;
-		escaped = c == '\\' && !escaped;
-		if (in_string || memchr(" \t\r\n", c, 4) == NULL)
-			buf_byte(out, c);
-		i++;
-	}
 }
 
 /* Takes what `text` holds. */
@@ -82,11 +36,12 @@ state_blob_reduce(void *state, const struct event *e)
 {
 	struct state_blob *b = state;
 	struct buf text = BUF_INIT(0);
+	struct jsonw w = jsonw_to(&text);
 	struct str raw;
 
 	if (!event_raw(e, "blob", &raw))
 		return REDUCED_FAILED;
-	state_blob_normalise(&text, raw);
+	jsonw_text(&w, raw);
 	if (b->json != NULL && !text.failed && str_eq(buf_view(&text), state_blob_text(b))) {
 		buf_free(&text);
 		return REDUCED_SAME;

@@ -21,6 +21,15 @@ struct conf_component {
 	char *jid;         /* writing.lectern.school.example */
 	char *secret_file;
 	struct conf_list reducers; /* empty: all of the component's */
+	char *process;     /* "daemon", or "own": lecternd --component NAME runs it */
+};
+
+struct conf_producer {
+	char *name;        /* title */
+	char *jid;         /* a domain, or a person's */
+	struct conf_list sources;  /* whose events it may read; empty: all */
+	struct conf_list reducers; /* whose states it may publish */
+	struct conf_list scope;    /* event fields these states are kept per */
 };
 
 struct conf_opt_out {
@@ -85,6 +94,8 @@ struct conf {
 
 	struct conf_component *components;
 	size_t n_components;
+	struct conf_producer *producers;
+	size_t n_producers;
 	struct conf_opt_out *opt_outs;
 	size_t n_opt_outs;
 };

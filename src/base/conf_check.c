@@ -68,9 +68,35 @@ conf_is_domain_or_any(const char *s)
 }
 
 bool
+conf_is_name(const char *s)
+{
+	return check_only(str_of(s), LOWER DIGITS "_-");
+}
+
+bool
 conf_is_component(const char *s)
 {
-	return strcmp(s, "*") == 0 || check_only(str_of(s), LOWER DIGITS "_-");
+	return strcmp(s, "*") == 0 || conf_is_name(s);
+}
+
+/* "school.example" or "me@school.example", without a resource. */
+bool
+conf_is_jid(const char *s)
+{
+	const char *at = strchr(s, '@');
+
+	return at == NULL ? conf_is_domain(s)
+	                  : at > s && strpbrk(s, "\"&'/:<>* ") == NULL && conf_is_domain(at + 1);
+}
+
+/* "component.name" */
+bool
+conf_is_reducer(const char *s)
+{
+	const char *dot = strchr(s, '.');
+
+	return dot != NULL && check_only((struct str){ s, (size_t)(dot - s) }, LOWER DIGITS "_") &&
+	    check_only(str_of(dot + 1), LOWER DIGITS "_");
 }
 
 /* ":8080"; nothing is allowed, too. */
@@ -228,6 +254,39 @@ check_token(const struct check *k)
 		}
 }
 
+/* Producers and components in processes of their own reach the daemon through the
+ * XMPP server, and a component of the daemon. */
+static void
+check_producers(const struct check *k)
+{
+	const struct conf *c = k->c;
+	const char *section = "producer";
+	size_t here = 0, first = 0, n = c->n_producers;
+
+	for (size_t i = 0; i < c->n_components; i++) {
+		bool own = strcmp(c->components[i].process, "own") == 0;
+
+		here += !own;
+		if (own && strcmp(c->components[i].name, "*") == 0)
+			conf_cause(k->causes, check_line(k, "component", i, "process"),
+			    "component \"*\" cannot have a process of its own, expected it for a "
+			    "component by its name");
+		if (own && n++ == 0) {
+			section = "component";
+			first = i;
+		}
+	}
+	if (n == 0)
+		return;
+	if (c->xmpp_host[0] == '\0')
+		conf_cause(k->causes, check_line(k, section, first, NULL),
+		    "a process of its own needs the XMPP server, expected xmpp { host = ... }");
+	else if (here == 0)
+		conf_cause(k->causes, check_line(k, section, first, NULL),
+		    "a process of its own needs a component of the daemon to talk to, "
+		    "expected component \"*\" { jid = ... secret_file = ... }");
+}
+
 static void
 check_xmpp(const struct check *k)
 {
@@ -272,5 +331,6 @@ conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, 
 	check_tls(&k);
 	check_token(&k);
 	check_xmpp(&k);
+	check_producers(&k);
 	check_control(&k);
 }

@@ -14,12 +14,14 @@ static const char *const methods[] = { "token", "testcase_auth", "local_storage"
 	"hash_identify", "guest", NULL };
 static const char *const roster_backends[] = { "csv", NULL };
 static const char *const kvs_backends[] = { "memory", NULL };
+static const char *const processes[] = { "daemon", "own", NULL };
 static const char *const actions[] = { "TRANSMIT", "MAINTAIN", "DROP", NULL };
 
 #define ROW(section_, name_, type_, of, field) \
 	.section = section_, .name = name_, .type = type_, .offset = offsetof(of, field)
 #define IN(section, name, field, type) ROW(section, name, type, struct conf, field)
 #define COMPONENT(name, field, type) ROW("component", name, type, struct conf_component, field)
+#define PRODUCER(name, field, type) ROW("producer", name, type, struct conf_producer, field)
 #define OPT_OUT(name, field, type) ROW("opt_out", name, type, struct conf_opt_out, field)
 
 const struct conf_row conf_rows[] = {
@@ -124,6 +126,22 @@ const struct conf_row conf_rows[] = {
 	{ COMPONENT("reducers", reducers, CONF_LIST), .restart = true, .check = conf_is_filled,
 	    .expected = "a reducer's name such as \"time_on_task\"",
 	    .help = "Reducers to publish; all of the component's when empty" },
+	{ COMPONENT("process", process, CONF_STRING), .standard = "daemon", .known = processes,
+	    .restart = true,
+	    .help = "Where its reducers run; own: in lecternd --component NAME" },
+
+	{ PRODUCER("jid", jid, CONF_STRING), .required = true, .restart = true,
+	    .check = conf_is_jid, .expected = "a JID such as counts.school.example or me@school.example",
+	    .help = "JID of the producer; no one else may be behind it" },
+	{ PRODUCER("sources", sources, CONF_LIST), .restart = true, .check = conf_is_filled,
+	    .expected = "a source such as \"org.mitros.writing_analytics\"",
+	    .help = "Sources whose events it may read; all when empty" },
+	{ PRODUCER("reducers", reducers, CONF_LIST), .restart = true, .check = conf_is_reducer,
+	    .expected = "component.name in a-z 0-9 _",
+	    .help = "Reducers whose states it may publish" },
+	{ PRODUCER("scope", scope, CONF_LIST), .restart = true, .check = conf_is_filled,
+	    .expected = "an event field such as \"doc_id\"",
+	    .help = "Event fields that these states are kept per, beside the student" },
 
 	{ OPT_OUT("action", action, CONF_STRING), .required = true, .known = actions,
 	    .help = "What clients of that domain are told to do" },
@@ -148,6 +166,10 @@ const struct conf_section conf_sections[] = {
 	    .item = sizeof(struct conf_component), .items = offsetof(struct conf, components),
 	    .n_items = offsetof(struct conf, n_components), .check = conf_is_component,
 	    .expected = "a component's name such as \"writing\", or \"*\"" },
+	{ .name = "producer", .help = "Who reads events and publishes states from outside.",
+	    .item = sizeof(struct conf_producer), .items = offsetof(struct conf, producers),
+	    .n_items = offsetof(struct conf, n_producers), .check = conf_is_name,
+	    .expected = "a name such as \"counts\"" },
 	{ .name = "opt_out", .help = "What clients with an e-mail address of that domain are told.",
 	    .item = sizeof(struct conf_opt_out), .items = offsetof(struct conf, opt_outs),
 	    .n_items = offsetof(struct conf, n_opt_outs), .check = conf_is_domain_or_any,
@@ -156,6 +178,7 @@ const struct conf_section conf_sections[] = {
 const size_t conf_n_sections = sizeof conf_sections / sizeof *conf_sections;
 
 _Static_assert(offsetof(struct conf_component, name) == 0, "elements begin with the title");
+_Static_assert(offsetof(struct conf_producer, name) == 0, "elements begin with the title");
 _Static_assert(offsetof(struct conf_opt_out, domain) == 0, "elements begin with the title");
 
 const struct conf_section *

@@ -42,6 +42,10 @@ void jsonw_bool(struct jsonw *w, bool v);
 void jsonw_null(struct jsonw *w);
 /* A JSON text that is already valid and ASCII-safe, as it is. */
 void jsonw_raw(struct jsonw *w, struct str json);
+/* A JSON text that json_parse accepts, as whoever wrote it spelled it: only white
+ * space goes, and what is not ASCII or not safe inside XML is escaped, which no
+ * JSON reader can tell apart. (jsonw_text.c) */
+void jsonw_text(struct jsonw *w, struct str json);
 /* Any parsed value, copied in this writer's spelling. */
 void jsonw_value(struct jsonw *w, struct json v);
 

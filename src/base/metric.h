@@ -37,6 +37,8 @@
 	X(METRIC_ITEMS_COALESCED, "items_coalesced", "changes replaced by a newer one before they were sent") \
 	X(METRIC_ACCESS_REFUSED, "access_refused", "subscriptions and reads refused") \
 	X(METRIC_REVOKED, "subscriptions_revoked", "subscriptions ended by a roster change") \
+	X(METRIC_FEED_EVENTS, "feed_events", "events handed to producers")     \
+	X(METRIC_FEED_STATES, "feed_states", "states taken from producers")    \
 	X(METRIC_XMPP_IN, "xmpp_stanzas_in", "stanzas received")               \
 	X(METRIC_XMPP_OUT, "xmpp_stanzas_out", "stanzas sent")                 \
 	X(METRIC_XMPP_IGNORED, "xmpp_stanzas_ignored", "stanzas that were not for us or not valid") \

@@ -112,6 +112,25 @@ dump_event(struct jsonw *w, struct str body)
 	dump_json(w, e.json);
 }
 
+static void
+dump_state(struct jsonw *w, struct str body)
+{
+	struct state_record s;
+
+	if (state_record_read(body, &s) != ERR_OK)
+		return;
+	jsonw_kstr(w, "reducer", s.reducer);
+	jsonw_kuint(w, "folded", s.folded);
+	if (s.student.n == 0)
+		return;
+	jsonw_kstr(w, "student", s.student);
+	jsonw_kstr(w, "scope", s.scope);
+	jsonw_kz(w, "sec", sec_name(s.sec));
+	jsonw_kdouble(w, "folded_time", (double)s.time_us / 1e6);
+	jsonw_key(w, "state");
+	dump_json(w, s.json);
+}
+
 static const char *
 dump_type(enum record_type t)
 {
@@ -122,6 +141,8 @@ dump_type(enum record_type t)
 		return "session_end";
 	case RECORD_EVENT:
 		return "event";
+	case RECORD_STATE:
+		return "state";
 	}
 	return "unknown";
 }
@@ -142,6 +163,8 @@ dump_record_cb(void *arg, const struct record *r)
 		dump_session(&w, r->body);
 	else if (r->type == RECORD_EVENT)
 		dump_event(&w, r->body);
+	else if (r->type == RECORD_STATE)
+		dump_state(&w, r->body);
 	jsonw_object_end(&w);
 	buf_byte(&j->line, '\n');
 	if (fwrite(j->line.data, 1, j->line.len, stdout) != j->line.len)

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "ctl/journal.h"
 #include "flow/engine.h"
+#include "flow/producer.h"
 #include "state/snapshot.h"
 
 #define REPLAY_DIGEST 65 /* hex and NUL */
@@ -129,7 +130,8 @@ replay_print(struct ctl_journal *j, struct ctl_replay *p)
 int
 ctl_journal_replay(struct ctl_journal *j, int argc, char **argv)
 {
-	struct ctl_replay p = { .until = UINT64_MAX, .options.reducers = component_reducers() };
+	struct ctl_replay p = { .until = UINT64_MAX };
+	struct producers *producers = NULL;
 	bool verify = ctl_flag(&argc, argv, "--verify");
 	char *why = NULL, *key;
 	int status = EX_CONFIG;
@@ -140,12 +142,17 @@ ctl_journal_replay(struct ctl_journal *j, int argc, char **argv)
 	}
 	key = crypt_secret_read(j->conf->key_file, &why);
 	p.options.pseudonym_key = str_of(key);
-	p.engine = key != NULL ? engine_new(&p.options, &why) : NULL;
+	if (key != NULL)
+		producers = producers_new(j->conf, &why);
+	if (producers != NULL)
+		p.options.reducers = producers_reducers(producers);
+	p.engine = producers != NULL ? engine_new(&p.options, &why) : NULL;
 	if (p.engine != NULL)
 		status = verify ? replay_compare(j, &p) : replay_print(j, &p);
 	else
 		fprintf(stderr, "lecternctl: %s\n", why);
 	engine_free(p.engine);
+	producers_free(producers);
 	mem_free(why);
 	if (key != NULL)
 		mem_wipe(key, strlen(key));

@@ -55,7 +55,8 @@ engine_fault(const struct reducer *r, size_t *n_scope)
 		return "key_id has other characters than A-Z a-z 0-9 _ .";
 	if (r->size == 0 || r->size > REDUCER_STATE_MAX)
 		return "size is 0 or more than REDUCER_STATE_MAX";
-	if (r->reduce == NULL || r->encode == NULL || (r->decode == NULL && r->decode_text == NULL))
+	if ((r->reduce == NULL) != r->external || r->encode == NULL ||
+	    (r->decode == NULL && r->decode_text == NULL))
 		return "reduce, encode or decode is missing";
 	return engine_scope_fault(r, n_scope);
 }
@@ -129,7 +130,8 @@ engine_plan_new(struct engine *e, struct str source)
 	for (size_t i = 0; i < e->n_reducers; i++) {
 		const char *wanted = e->reducers[i].r->source;
 
-		if (wanted == NULL || (source.n > 0 && str_is(source, wanted)))
+		if (!e->reducers[i].r->external &&
+		    (wanted == NULL || (source.n > 0 && str_is(source, wanted))))
 			p->reducers[p->n++] = &e->reducers[i];
 	}
 	return p;
@@ -219,6 +221,9 @@ engine_free(struct engine *e)
 	buf_free(&e->scope);
 	buf_free(&e->key);
 	mem_free(e->dirty);
+	mem_free(e->repeats);
+	for (size_t i = 0; i < e->n_reducers; i++)
+		mem_free(e->reducers[i].states);
 	mem_free(e->reducers);
 	mem_free(e);
 }
@@ -235,13 +240,21 @@ engine_streams(struct engine *e)
 	return e->streams;
 }
 
-const struct reducer *
-engine_reducer(const struct engine *e, struct str id)
+struct engine_reducer *
+engine_find_reducer(const struct engine *e, struct str id)
 {
 	for (size_t i = 0; i < e->n_reducers; i++)
 		if (str_is(id, e->reducers[i].r->id))
-			return e->reducers[i].r;
+			return &e->reducers[i];
 	return NULL;
+}
+
+const struct reducer *
+engine_reducer(const struct engine *e, struct str id)
+{
+	const struct engine_reducer *er = engine_find_reducer(e, id);
+
+	return er != NULL ? er->r : NULL;
 }
 
 const struct reducer *const *
@@ -285,7 +298,10 @@ engine_student_of(struct engine *e, struct str id)
 		return t;
 	MEM_NEW(t);
 	t->id = mem_str(id);
-	ident_pseudonym(e->pseudonym_key, id, t->pseudonym);
+	if (e->pseudonym_key.n > 0)
+		ident_pseudonym(e->pseudonym_key, id, t->pseudonym);
+	else
+		memcpy(t->pseudonym, id.p, id.n < PSEUDONYM_LEN ? id.n : PSEUDONYM_LEN);
 	map_put(e->students, id, t);
 	map_put(e->pseudonyms, str_of(t->pseudonym), t);
 	return t;
@@ -342,6 +358,8 @@ engine_add(struct engine *e, struct state *s)
 	s->of_student = s->student->states;
 	s->student->states = s;
 	s->student->n_states++;
+	if (s->reducer->external)
+		engine_external_add(e, s);
 	metric_add(METRIC_STATES, 1);
 }
 

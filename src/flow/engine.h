@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "components/reducer.h"
+#include "flow/record.h"
 #include "flow/stream.h"
 #include "state/ident.h"
 #include "state/journal.h"
@@ -34,6 +35,7 @@ struct state {
 	                           * of reducer->scope, joined by ","; "" for none */
 	uint64_t seq;             /* counts changes: 1 after the first */
 	uint64_t position;        /* journal record that changed it last */
+	uint64_t folded;          /* of an external reducer: seq of the last event in it */
 	int64_t time_us;          /* server time of that event */
 	enum sec sec;             /* weakest identity that wrote into it */
 	struct state *next_changed;
@@ -46,7 +48,8 @@ struct state {
 
 struct engine_options {
 	const struct reducer *const *reducers; /* ends with NULL; borrowed */
-	struct str pseudonym_key;              /* borrowed for the engine's life */
+	struct str pseudonym_key;              /* borrowed for the engine's life; empty: the
+	                                        * students' ids are pseudonyms already */
 };
 
 /* NULL with *why when a descriptor is wrong (ABI, id, scope order, twice the
@@ -68,6 +71,26 @@ struct streams *engine_streams(struct engine *e);
 /* Takes the list of published states that changed since the last call, linked
  * by next_changed; flags are cleared. NULL when none. */
 struct state *engine_changed(struct engine *e);
+
+/* Whether this was the seq of a repeated event, which is not folded. Repeats
+ * are dropped before they come to the journal; should one ever have slipped in,
+ * it stays known by its number. */
+bool engine_is_repeat(const struct engine *e, uint64_t seq);
+
+/* For a process that folds only some reducers and gets its states back from where
+ * it published them: puts a state in place, of which all events up to `folded`
+ * are part; they are left out when they come again. false when the engine has
+ * this state already, or it does not read. Before the first record. */
+bool engine_restore(struct engine *e, const struct reducer *r, const struct state_record *s);
+
+/* Up to which event everything is in what was published of this external
+ * reducer, as its producer says. */
+uint64_t engine_acked(const struct engine *e, const struct reducer *r);
+/* How many states the reducer has; of an external one only. */
+size_t engine_state_count(const struct engine *e, const struct reducer *r);
+/* Calls cb for each of them, in no order. */
+typedef void engine_each_of_cb(void *arg, struct state *s);
+void engine_each_of(struct engine *e, const struct reducer *r, engine_each_of_cb *cb, void *arg);
 
 struct student *engine_student(struct engine *e, struct str id);      /* or NULL */
 struct student *engine_by_pseudonym(struct engine *e, struct str p);  /* or NULL */

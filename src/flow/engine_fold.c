@@ -273,6 +273,8 @@ engine_fold_one(struct engine_fold *f)
 
 	if (result == REDUCED_CHANGED) {
 		s = engine_find(f);
+		if (s != NULL && f->record->seq <= s->folded)
+			return; /* in it already, see engine_restore */
 		result = s != NULL ? engine_reduce(f, s) : engine_reduce_new(f);
 		if (s != NULL && result == REDUCED_CHANGED)
 			engine_moved(f, s);
@@ -357,10 +359,12 @@ engine_event(struct engine *e, const struct record *r)
 	}
 	if (engine_is_new(e, s, er.stream_seq))
 		engine_fold_event(e, s, r, &er);
+	else
+		engine_repeat_add(e, r->seq);
 }
 
 /* Statements and ends of sessions may come again below the position; events
- * never count twice. */
+ * and published states never count twice. */
 void
 engine_record(void *engine, const struct record *r)
 {
@@ -378,6 +382,10 @@ engine_record(void *engine, const struct record *r)
 	case RECORD_EVENT:
 		if (is_new)
 			engine_event(e, r);
+		break;
+	case RECORD_STATE:
+		if (is_new)
+			engine_published(e, r);
 		break;
 	}
 	if (is_new)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of the engine share. engine.c owns reducers, students and
- * states; engine_fold.c turns records into states; engine_save.c gives
- * everything away and takes it back. */
+ * states; engine_fold.c turns records into states; engine_external.c
+ * takes states that others made; engine_save.c gives everything away and takes
+ * it back. */
 #ifndef LECTERN_FLOW_ENGINE_PRIV_H
 #define LECTERN_FLOW_ENGINE_PRIV_H
 
@@ -17,6 +18,10 @@ struct engine_reducer {
 	const struct reducer *r;
 	size_t n_scope;
 	uint64_t failures;
+	/* of an external one */
+	uint64_t acked;
+	struct state **states;
+	size_t n_states, cap_states;
 };
 
 /* The reducers that take events of one source. */
@@ -61,6 +66,8 @@ struct engine {
 	struct event_reader *reader;
 	struct engine_session *last;  /* the session of the last event, or NULL */
 	struct buf scope, key;        /* scratch of one reduction */
+	uint64_t *repeats;            /* seqs of repeated events, ascending */
+	size_t n_repeats, cap_repeats;
 	bool warned_orphan, warned_damaged;
 	bool load_checked;            /* the entries come from reducers like ours */
 	struct json_doc *load_doc;    /* while entries are loaded */
@@ -72,6 +79,7 @@ struct engine {
 /* The student, made when new. */
 struct student *engine_student_of(struct engine *e, struct str id);
 
+struct engine_reducer *engine_find_reducer(const struct engine *e, struct str id); /* or NULL */
 const struct engine_plan *engine_plan_of(const struct engine *e, struct str source);
 
 /* The name of a reducer in keys. */
@@ -97,5 +105,18 @@ struct engine_session_key engine_session_key(uint64_t id);
 
 /* Takes a session's statement; false if it does not read. */
 bool engine_session_put(struct engine *e, uint64_t id, uint64_t statement, struct str body);
+
+/* ---- engine_save.c ---- */
+
+/* A state's JSON back into it. */
+bool engine_decode(struct engine *e, struct state *s, struct str json);
+
+/* ---- engine_external.c ---- */
+
+/* Folds a RECORD_STATE. */
+void engine_published(struct engine *e, const struct record *r);
+/* The state is one of its external reducer's. */
+void engine_external_add(struct engine *e, struct state *s);
+void engine_repeat_add(struct engine *e, uint64_t seq);
 
 #endif

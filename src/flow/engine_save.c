@@ -8,7 +8,7 @@
 
 /* Raise when entries, keys or the fold itself change their meaning: snapshots
  * of before are then ignored and the journal is replayed. */
-#define ENGINE_FOLD_VERSION 1
+#define ENGINE_FOLD_VERSION 2
 
 /* Kinds of entries, in the order they are given. Values are on disk. */
 enum engine_entry {
@@ -16,6 +16,9 @@ enum engine_entry {
 	ENGINE_ENTRY_STATE = 2,
 	ENGINE_ENTRY_STREAM = 3,
 	ENGINE_ENTRY_SESSION = 4,
+	ENGINE_ENTRY_STUDENT = 5, /* one without any state, whose states may yet come */
+	ENGINE_ENTRY_ACKED = 6,   /* of an external reducer */
+	ENGINE_ENTRY_REPEAT = 7,
 };
 
 struct engine_saving {
@@ -39,6 +42,7 @@ engine_describe(struct buf *out, const struct reducer *r)
 	engine_pack_z(out, engine_key_id(r));
 	engine_pack_z(out, r->source);
 	pack_u32(out, r->version);
+	pack_u8(out, r->external);
 	for (size_t i = 0; i < sizeof r->events / sizeof *r->events; i++)
 		engine_pack_z(out, r->events[i]);
 	for (size_t i = 0; r->scope[i] != NULL; i++)
@@ -70,6 +74,7 @@ engine_pack_state(struct buf *out, const struct state *s)
 	pack_u64(out, s->seq);
 	pack_u64(out, s->position);
 	pack_u64(out, (uint64_t)s->time_us);
+	pack_u64(out, s->folded);
 	engine_pack_z(out, s->reducer->id);
 	engine_pack_z(out, s->student->id);
 	engine_pack_z(out, s->scope);
@@ -118,6 +123,41 @@ engine_save_sessions(struct engine *e, struct engine_saving *to)
 	mem_free(sorted);
 }
 
+static void
+engine_save_students(struct engine *e, struct engine_saving *to)
+{
+	struct map_iter *sorted = map_sorted(e->students);
+
+	for (size_t i = 0; i < map_size(e->students); i++)
+		if (((const struct student *)sorted[i].value)->n_states == 0)
+			to->cb(to->arg, ENGINE_ENTRY_STUDENT, sorted[i].key, STR_LIT(""));
+	mem_free(sorted);
+}
+
+static void
+engine_save_acked(struct engine *e, struct engine_saving *to)
+{
+	for (size_t i = 0; i < e->n_reducers; i++) {
+		if (e->reducers[i].acked == 0)
+			continue;
+		buf_clear(&to->value);
+		pack_u64(&to->value, e->reducers[i].acked);
+		to->cb(to->arg, ENGINE_ENTRY_ACKED, str_of(e->reducers[i].r->id),
+		    buf_view(&to->value));
+	}
+}
+
+static void
+engine_save_repeats(struct engine *e, struct engine_saving *to)
+{
+	for (size_t i = 0; i < e->n_repeats; i++) {
+		struct engine_session_key k = engine_session_key(e->repeats[i]);
+
+		to->cb(to->arg, ENGINE_ENTRY_REPEAT, (struct str){ k.bytes, sizeof k.bytes },
+		    STR_LIT(""));
+	}
+}
+
 /* What is the fold of the journal; the rest is who is connected. */
 static void
 engine_save_fold(struct engine *e, struct engine_saving *to)
@@ -126,6 +166,9 @@ engine_save_fold(struct engine *e, struct engine_saving *to)
 	to->cb(to->arg, ENGINE_ENTRY_REDUCERS, STR_LIT("reducers"), buf_view(&to->value));
 	engine_save_states(e, to);
 	streams_each(e->streams, engine_save_stream_cb, to);
+	engine_save_students(e, to);
+	engine_save_acked(e, to);
+	engine_save_repeats(e, to);
 }
 
 void
@@ -140,7 +183,7 @@ engine_save(struct engine *e, engine_entry_cb *cb, void *arg)
 
 /* ---- load ---- */
 
-static bool
+bool
 engine_decode(struct engine *e, struct state *s, struct str json)
 {
 	const struct reducer *r = s->reducer;
@@ -165,7 +208,8 @@ engine_load_state(struct engine *e, struct str key, struct unpack *u)
 {
 	uint32_t version = unpack_u32(u);
 	uint8_t sec = unpack_u8(u);
-	uint64_t seq = unpack_u64(u), position = unpack_u64(u), time_us = unpack_u64(u);
+	uint64_t seq = unpack_u64(u), position = unpack_u64(u), time_us = unpack_u64(u),
+	    folded = unpack_u64(u);
 	const struct reducer *r = engine_reducer(e, unpack_str(u));
 	struct str student = unpack_str(u), scope = unpack_str(u);
 	struct state *s;
@@ -177,6 +221,7 @@ engine_load_state(struct engine *e, struct str key, struct unpack *u)
 	s->seq = seq;
 	s->position = position;
 	s->time_us = (int64_t)time_us;
+	s->folded = folded;
 	s->sec = (enum sec)sec;
 	if (!engine_decode(e, s, u->left)) {
 		engine_state_drop(s);
@@ -209,16 +254,69 @@ engine_load_stream(struct engine *e, struct str key, struct unpack *u)
 	return true;
 }
 
+/* The number that engine_session_key wrote. */
+static bool
+engine_load_number(struct str key, uint64_t *number)
+{
+	*number = 0;
+	for (size_t i = 0; i < key.n; i++)
+		*number = *number << 8 | (unsigned char)key.p[i];
+	return key.n == sizeof(struct engine_session_key);
+}
+
 static bool
 engine_load_session(struct engine *e, struct str key, struct unpack *u)
 {
-	uint64_t statement = unpack_u64(u), id = 0;
+	uint64_t statement = unpack_u64(u), id;
 
-	for (size_t i = 0; i < key.n; i++)
-		id = id << 8 | (unsigned char)key.p[i];
-	return !u->failed && key.n == sizeof(struct engine_session_key) &&
+	return !u->failed && engine_load_number(key, &id) &&
 	    engine_session_put(e, id, statement, u->left);
 }
+
+static bool
+engine_load_student(struct engine *e, struct str key, struct unpack *u)
+{
+	if (key.n == 0 || memchr(key.p, '\0', key.n) != NULL || u->left.n > 0)
+		return false;
+	engine_student_of(e, key);
+	return true;
+}
+
+static bool
+engine_load_acked(struct engine *e, struct str key, struct unpack *u)
+{
+	struct engine_reducer *er = engine_find_reducer(e, key);
+	uint64_t acked = unpack_u64(u);
+
+	if (er == NULL || !er->r->external || u->failed || u->left.n > 0)
+		return false;
+	er->acked = acked;
+	return true;
+}
+
+static bool
+engine_load_repeat(struct engine *e, struct str key, struct unpack *u)
+{
+	uint64_t seq;
+
+	if (!engine_load_number(key, &seq) || u->left.n > 0 ||
+	    (e->n_repeats > 0 && e->repeats[e->n_repeats - 1] >= seq))
+		return false;
+	engine_repeat_add(e, seq);
+	return true;
+}
+
+static const struct {
+	enum engine_entry kind;
+	bool (*load)(struct engine *e, struct str key, struct unpack *u);
+} engine_loaders[] = {
+	{ ENGINE_ENTRY_STATE, engine_load_state },
+	{ ENGINE_ENTRY_STREAM, engine_load_stream },
+	{ ENGINE_ENTRY_SESSION, engine_load_session },
+	{ ENGINE_ENTRY_STUDENT, engine_load_student },
+	{ ENGINE_ENTRY_ACKED, engine_load_acked },
+	{ ENGINE_ENTRY_REPEAT, engine_load_repeat },
+};
 
 enum err
 engine_load(void *engine, uint8_t kind, struct str key, struct str value)
@@ -229,14 +327,9 @@ engine_load(void *engine, uint8_t kind, struct str key, struct str value)
 
 	if (kind == ENGINE_ENTRY_REDUCERS)
 		ok = engine_load_reducers(e, value);
-	else if (!e->load_checked)
-		ok = false;
-	else if (kind == ENGINE_ENTRY_STATE)
-		ok = engine_load_state(e, key, &u);
-	else if (kind == ENGINE_ENTRY_STREAM)
-		ok = engine_load_stream(e, key, &u);
-	else if (kind == ENGINE_ENTRY_SESSION)
-		ok = engine_load_session(e, key, &u);
+	for (size_t i = 0; e->load_checked && i < sizeof engine_loaders / sizeof *engine_loaders; i++)
+		if (kind == (uint8_t)engine_loaders[i].kind)
+			ok = engine_loaders[i].load(e, key, &u);
 	return ok ? ERR_OK : ERR_DAMAGED;
 }
 

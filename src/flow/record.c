@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* record: see record.h. Both bodies are counted strings; nothing here judges
+/* record: see record.h. The bodies are counted strings; nothing here judges
  * what they say. */
 #include "flow/record.h"
 
@@ -74,4 +74,35 @@ event_record_read(struct str body, struct event_record *out)
 	out->doc_id = unpack_bytes(&u, doc_id);
 	out->json = u.left;
 	return u.failed || name == 0 || u.left.n == 0 ? ERR_DAMAGED : ERR_OK;
+}
+
+void
+state_record_write(struct buf *out, const struct state_record *s)
+{
+	pack_str(out, s->reducer);
+	pack_str(out, s->student);
+	pack_str(out, s->scope);
+	pack_str(out, str_of(sec_name(s->sec)));
+	pack_u64(out, s->folded);
+	pack_u64(out, (uint64_t)s->time_us);
+	buf_str(out, s->json);
+}
+
+enum err
+state_record_read(struct str body, struct state_record *out)
+{
+	struct unpack u = { .left = body };
+	struct str sec;
+
+	out->reducer = unpack_str(&u);
+	out->student = unpack_str(&u);
+	out->scope = unpack_str(&u);
+	sec = unpack_str(&u);
+	out->folded = unpack_u64(&u);
+	out->time_us = (int64_t)unpack_u64(&u);
+	out->json = u.left;
+	if (u.failed || out->reducer.n == 0 || !sec_by_name(sec, &out->sec) ||
+	    (out->student.n == 0) != (out->json.n == 0))
+		return ERR_DAMAGED;
+	return ERR_OK;
 }

@@ -35,4 +35,18 @@ struct event_record {
 void event_record_head(struct buf *out, const struct event_record *e);
 enum err event_record_read(struct str body, struct event_record *out);
 
+/* RECORD_STATE: one state of an external reducer, or, with an empty student, that
+ * all events up to `folded` are in what was published. */
+struct state_record {
+	struct str reducer;  /* id */
+	struct str student;  /* safe_user_id */
+	struct str scope;    /* as in struct state */
+	uint64_t folded;     /* seq of the last event in it */
+	int64_t time_us;     /* server time of that event */
+	enum sec sec;
+	struct str json;     /* the state; empty without a student */
+};
+void state_record_write(struct buf *out, const struct state_record *s);
+enum err state_record_read(struct str body, struct state_record *out);
+
 #endif

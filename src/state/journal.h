@@ -16,7 +16,8 @@
 enum record_type {
 	RECORD_SESSION = 1,     /* identity and locked fields of a session */
 	RECORD_SESSION_END = 2, /* the session is over */
-	RECORD_EVENT = 3        /* one event of a session */
+	RECORD_EVENT = 3,       /* one event of a session */
+	RECORD_STATE = 4        /* a state that a producer published */
 };
 
 #define RECORD_BODY_MAX ((size_t)80 << 20) /* bytes of one record's body */

@@ -4,6 +4,7 @@
  *
  *     journal_dir     the folder: lock, list of segments, what is refused
  *     journal_read    segments -> records and damage
+ *     journal_cursor  the same bit by bit, while somebody else appends
  *     journal_block   records gathering in memory
  *     journal_disk    blocks -> segments; runs in the pool
  *     journal_scrub   verifies old segments in the pool, long after the start
@@ -107,6 +108,8 @@ struct journal_scan {
 	/* of the segment being read */
 	struct window window;
 	char *path;
+	uint64_t at, good_end; /* the walk is here; all before is blocks that are whole */
+	bool pause;        /* stops the walk after the record at hand */
 	bool last;         /* of the journal: its end may be torn */
 	uint64_t torn_at;  /* where the torn block begins, or 0 */
 	uint64_t damaged;  /* places found */
@@ -125,6 +128,11 @@ void journal_scan_init(struct journal_scan *s, const struct journal_dir *d, size
     uint64_t after, const struct journal_reader *reader, struct journal_summary *sum);
 /* Reads segment i of the folder; call for each in turn. */
 enum err journal_scan_segment(struct journal_scan *s, size_t i, char **why);
+/* The same in steps: enter, run until it answers true (false: s->pause was set
+ * meanwhile), leave. Whatever the steps answered, leave closes the file. */
+enum err journal_scan_enter(struct journal_scan *s, size_t i, char **why);
+bool journal_scan_run(struct journal_scan *s);
+void journal_scan_leave(struct journal_scan *s, size_t i);
 /* Reads all from `start` on. */
 enum err journal_scan_all(struct journal_scan *s, size_t start, char **why);
 /* Whether segment i, which is not read, continues what was; tells of damage. */

@@ -77,7 +77,8 @@ journal_scan_deliver(struct journal_scan *s, const struct record *r)
 	s->sum->last_seq = r->seq;
 	if (s->sum->first_seq == 0)
 		s->sum->first_seq = r->seq;
-	if (s->reader->record != NULL && (r->seq > s->after || r->type != RECORD_EVENT))
+	if (s->reader->record != NULL && (r->seq > s->after || r->type == RECORD_SESSION ||
+	    r->type == RECORD_SESSION_END))
 		s->reader->record(s->reader->arg, r);
 }
 
@@ -297,17 +298,16 @@ journal_scan_finish(struct journal_scan *s, uint64_t good_end, uint64_t next_fir
 	s->lost = false;
 }
 
-static void
-journal_scan_walk(struct journal_scan *s, uint64_t next_first)
+bool
+journal_scan_run(struct journal_scan *s)
 {
-	uint64_t at = SEGMENT_HEADER, good_end = at;
-
-	while (at < s->window.end) {
-		at = journal_scan_step(s, at);
+	s->pause = false;
+	while (s->at < s->window.end && !s->pause) {
+		s->at = journal_scan_step(s, s->at);
 		if (s->end == 0 && s->what == NULL)
-			good_end = at;
+			s->good_end = s->at;
 	}
-	journal_scan_finish(s, good_end, next_first);
+	return s->at >= s->window.end;
 }
 
 /* ---- a segment ---- */
@@ -388,31 +388,72 @@ journal_scan_open(struct journal_scan *s, uint32_t number, uint64_t *size, char 
 	return ERR_OK;
 }
 
-enum err
-journal_scan_segment(struct journal_scan *s, size_t i, char **why)
+static void
+journal_scan_close(struct journal_scan *s)
 {
-	const struct journal_segment *seg = &s->dir->v[i];
-	const struct journal_segment *next = i + 1 < s->dir->n ? seg + 1 : NULL;
-	bool known = next != NULL && next->state != SEGMENT_BROKEN;
-	uint64_t size = 0;
-	enum err e = journal_scan_open(s, seg->number, &size, why);
-
-	if (e == ERR_OK) {
-		s->last = next == NULL;
-		s->torn_at = s->damaged = 0;
-		journal_scan_header(s, i);
-		journal_scan_limit(s, size, next);
-		journal_scan_walk(s, known ? next->header.first_seq : 0);
-		if (s->window.failed)
-			journal_scan_report(s, &(struct journal_damage){
-				.what = "the disk cannot read a part of the segment"
-			});
-		s->sum->segments++;
-		s->sum->bytes += s->window.end;
-	}
 	if (s->window.fd >= 0)
 		close(s->window.fd);
 	s->window.fd = -1;
+}
+
+static const struct journal_segment *
+journal_scan_next(const struct journal_scan *s, size_t i)
+{
+	return i + 1 < s->dir->n ? &s->dir->v[i + 1] : NULL;
+}
+
+enum err
+journal_scan_enter(struct journal_scan *s, size_t i, char **why)
+{
+	const struct journal_segment *next = journal_scan_next(s, i);
+	uint64_t size = 0;
+	enum err e = journal_scan_open(s, s->dir->v[i].number, &size, why);
+
+	if (e != ERR_OK) {
+		journal_scan_close(s);
+		return e;
+	}
+	s->last = next == NULL;
+	s->torn_at = s->damaged = 0;
+	s->at = s->good_end = SEGMENT_HEADER;
+	journal_scan_header(s, i);
+	journal_scan_limit(s, size, next);
+	return ERR_OK;
+}
+
+static void
+journal_scan_end(struct journal_scan *s, size_t i)
+{
+	const struct journal_segment *next = journal_scan_next(s, i);
+	bool known = next != NULL && next->state != SEGMENT_BROKEN;
+
+	journal_scan_finish(s, s->good_end, known ? next->header.first_seq : 0);
+	if (s->window.failed)
+		journal_scan_report(s, &(struct journal_damage){
+			.what = "the disk cannot read a part of the segment"
+		});
+	s->sum->segments++;
+	s->sum->bytes += s->window.end;
+}
+
+void
+journal_scan_leave(struct journal_scan *s, size_t i)
+{
+	if (s->window.fd < 0)
+		return;
+	if (s->at >= s->window.end)
+		journal_scan_end(s, i);
+	journal_scan_close(s);
+}
+
+enum err
+journal_scan_segment(struct journal_scan *s, size_t i, char **why)
+{
+	enum err e = journal_scan_enter(s, i, why);
+
+	while (e == ERR_OK && !journal_scan_run(s))
+		continue;
+	journal_scan_leave(s, i);
 	return e;
 }
 

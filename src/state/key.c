@@ -28,18 +28,58 @@ key_escape(struct buf *out, struct str value)
 		buf_add(out, value.p + plain, value.n - plain);
 }
 
+static void
+key_begin(struct buf *out, const char *reducer)
+{
+	buf_z(out, "Internal,");
+	buf_z(out, reducer);
+}
+
+static void
+key_field(struct buf *out, const char *name)
+{
+	buf_z(out, ",EventField.");
+	buf_z(out, name);
+	buf_byte(out, ':');
+}
+
+static void
+key_end(struct buf *out, struct str student)
+{
+	buf_z(out, ",STUDENT:");
+	key_escape(out, student);
+}
+
 void
 key_write(struct buf *out, const char *reducer, struct str student,
     const struct key_field *fields, size_t n)
 {
-	buf_z(out, "Internal,");
-	buf_z(out, reducer);
+	key_begin(out, reducer);
 	for (size_t i = 0; i < n; i++) {
-		buf_z(out, ",EventField.");
-		buf_z(out, fields[i].name);
-		buf_byte(out, ':');
+		key_field(out, fields[i].name);
 		key_escape(out, fields[i].value);
 	}
-	buf_z(out, ",STUDENT:");
-	key_escape(out, student);
+	key_end(out, student);
+}
+
+bool
+key_write_escaped(struct buf *out, const char *reducer, struct str student,
+    const char *const *names, struct str values)
+{
+	bool more = *names != NULL;
+
+	key_begin(out, reducer);
+	for (; *names != NULL && more; names++) {
+		const char *comma = values.n > 0 ? memchr(values.p, ',', values.n) : NULL;
+		size_t n = comma != NULL ? (size_t)(comma - values.p) : values.n;
+
+		key_field(out, *names);
+		buf_add(out, values.p, n);
+		more = comma != NULL;
+		if (more)
+			n++;
+		values = (struct str){ n > 0 ? values.p + n : values.p, values.n - n };
+	}
+	key_end(out, student);
+	return *names == NULL && !more && values.n == 0;
 }

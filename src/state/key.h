@@ -20,6 +20,11 @@ struct key_field {
 void key_write(struct buf *out, const char *reducer, struct str student,
     const struct key_field *fields, size_t n);
 
+/* The same from values that are escaped already and joined by ",", in the order of
+ * the names (which end with NULL). false when there are more or fewer of them. */
+bool key_write_escaped(struct buf *out, const char *reducer, struct str student,
+    const char *const *names, struct str values);
+
 /* Appends a value with ',' ':' '%' and control bytes escaped. */
 void key_escape(struct buf *out, struct str value);
 

@@ -290,6 +290,6 @@ segment_record_right(const uint8_t *p, size_t size)
 	    segment_get32(p + RECORD_CRC) == crypt_crc32c(0, p + RECORD_CHECKED,
 	    SEGMENT_RECORD - RECORD_CHECKED + r.body.n) &&
 	    p[RECORD_VERSION] == SEGMENT_RECORD_VERSION &&
-	    r.type >= RECORD_SESSION && r.type <= RECORD_EVENT &&
+	    r.type >= RECORD_SESSION && r.type <= RECORD_STATE &&
 	    r.seq > 0 && r.seq < SEGMENT_SEQ_MAX;
 }

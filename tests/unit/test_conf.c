@@ -63,8 +63,11 @@ static const char everything[] =
     "roster { backend = csv file = /r allow_empty = yes }\n"
     "kvs { backend = memory }\n"
     "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true window = 9 }\n"
-    "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b } }\n"
+    "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b }\n"
+    "\tprocess = own }\n"
     "component \"*\" { jid = lectern.school.example secret_file = '/${x}' }\n"
+    "producer \"counts\" { jid = me@school.example sources = { org.a, org.b }\n"
+    "\treducers = { counts.words } scope = { doc_id } }\n"
     "opt_out \"blocked.edu\" { action = DROP time_limit = 60000 message = \"no # {\" }\n"
     "opt_out '*' { action = MAINTAIN time_limit = DAYS message = \"\" }\n";
 
@@ -93,6 +96,14 @@ test_everything(void **state)
 	assert_list(&c->components[0].reducers, "a b");
 	assert_string_equal(c->components[1].name, "*");
 	assert_string_equal(c->components[1].secret_file, "/${x}");
+	assert_string_equal(c->components[0].process, "own");
+	assert_string_equal(c->components[1].process, "daemon");
+	assert_int_equal(c->n_producers, 1);
+	assert_string_equal(c->producers[0].name, "counts");
+	assert_string_equal(c->producers[0].jid, "me@school.example");
+	assert_list(&c->producers[0].sources, "org.a org.b");
+	assert_list(&c->producers[0].reducers, "counts.words");
+	assert_list(&c->producers[0].scope, "doc_id");
 	assert_int_equal(c->n_opt_outs, 2);
 	assert_string_equal(c->opt_outs[0].time_limit, "60000");
 	assert_string_equal(c->opt_outs[0].message, "no # {");
@@ -230,6 +241,23 @@ test_words(void **state)
 	    "roster.backend \"ldap\" is not valid, expected one of csv");
 	refused(STR_LIT(BASE "kvs { backend = redis }"), 2,
 	    "kvs.backend \"redis\" is not valid, expected one of memory");
+	refused(STR_LIT(BASE "producer a { jid = \"*\" }"), 2, "producer.jid \"*\" is not valid");
+	refused(STR_LIT(BASE "producer a { jid = \"*.b.c\" }"), 2, "producer.jid");
+	refused(STR_LIT(BASE "producer a { jid = \"me@\" }"), 2, "producer.jid");
+	refused(STR_LIT(BASE "producer a { jid = \"me@b.c/d\" }"), 2, "producer.jid");
+	refused(STR_LIT(BASE "producer \"*\" { jid = b.c }"), 2, "producer \"*\" is not valid");
+	refused(STR_LIT(BASE "producer a { jid = b.c reducers = { words } }"), 2,
+	    "producer.reducers \"words\" is not valid, expected component.name");
+	refused(STR_LIT(BASE "producer a { jid = b.c }"), 2,
+	    "a process of its own needs the XMPP server");
+	refused(STR_LIT(BASE "component a { jid = b.c process = own }"), 2,
+	    "a process of its own needs the XMPP server");
+	refused(STR_LIT(BASE "xmpp { host = \"::1\" server = b.c }\n"
+	    "component a { jid = b.c secret_file = /s process = own }"), 3,
+	    "a process of its own needs a component of the daemon");
+	refused(STR_LIT(BASE "xmpp { host = \"::1\" server = b.c }\n"
+	    "component '*' { jid = b.c secret_file = /s process = own }"), 3,
+	    "component \"*\" cannot have a process of its own");
 	refused(STR_LIT(BASE "opt_out \"a.b\" { action = drop }"), 2,
 	    "opt_out.action \"drop\" is not valid, expected one of TRANSMIT, MAINTAIN, DROP");
 	refused(STR_LIT(BASE "opt_out \"a.b\" { action = DROP time_limit = HOURS }"), 2,

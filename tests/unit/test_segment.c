@@ -384,7 +384,7 @@ record_of_another_kind(void **state)
 	(void)state;
 	size = put_record(p, (enum record_type)0, 1, "x", "");
 	assert_false(segment_record_right(p, size));
-	size = put_record(p, (enum record_type)4, 1, "x", "");
+	size = put_record(p, (enum record_type)5, 1, "x", "");
 	assert_false(segment_record_right(p, size));
 	size = put_record(p, RECORD_EVENT, 0, "x", "");
 	assert_false(segment_record_right(p, size));

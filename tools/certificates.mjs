@@ -7,6 +7,12 @@ import { write } from './service.mjs';
 
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
+/** The certificates of all CAs that an XMPP server trusts. */
+export function trustOf(site) {
+	const files = site.s2s?.authorities ?? [path.join(site.certificates, 'ca.pem')];
+	return files.map((f) => fs.readFileSync(f, 'utf8')).join('');
+}
+
 /** ca.pem, and server.crt with server.key for the domain and all names below it, in `dir`. */
 export function makeCertificates(dir, domain) {
 	const run = (...args) => execFileSync('openssl', args, { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] });

@@ -6,7 +6,8 @@ import * as fs from 'node:fs';
 import * as http from 'node:http';
 import * as net from 'node:net';
 import * as path from 'node:path';
-import { Service, asUser, giveToUser, makeUserDir, write } from './service.mjs';
+import { trustOf } from './certificates.mjs';
+import { Service, asUser, asUserWithHosts, giveToUser, makeUserDir, write } from './service.mjs';
 
 const CTL = '/usr/sbin/ejabberdctl';
 const CONFLICT = 409; // the account is there already
@@ -29,27 +30,30 @@ export class Ejabberd extends Service {
 	prepare() {
 		const { site } = this;
 		const d = this.dir = makeUserDir(site.dir);
-		fs.copyFileSync(path.join(site.certificates, 'ca.pem'), path.join(d, 'ca.pem'));
+		write(path.join(d, 'trust.pem'), trustOf(site));
 		write(path.join(d, 'server.pem'), ['server.crt', 'server.key'].map((f) => fs.readFileSync(path.join(site.certificates, f))).join(''));
-		write(path.join(d, 'inetrc'), '{lookup,["file","native"]}.\n{host,{127,0,0,1},["localhost"]}.\n');
+		// Erlang asks no name server about SRV records; addresses are looked up by libc, in /etc/hosts.
+		write(path.join(d, 'inetrc'), '{lookup,[file]}.\n{resolv_conf,""}.\n{host,{127,0,0,1},["localhost"]}.\n');
+		if (site.s2s) write(path.join(d, 'hosts'), `127.0.0.1 localhost\n${site.s2s.hosts}`, 0o644);
 		write(path.join(d, 'ejabberd.yml'), this.configuration());
 		fs.mkdirSync(path.join(d, 'spool'), { recursive: true, mode: 0o700 });
 		giveToUser(d);
 	}
 
 	configuration() {
-		const { host, ports, domain, components } = this.site;
+		const { host, ports, domain, components, s2s } = this.site;
 		const d = this.dir;
 		return `
 loglevel: info
 log_rotate_count: 0
 hosts: ["${domain}"]
 certfiles: ["${d}/server.pem"]
-ca_file: "${d}/ca.pem"
+ca_file: "${d}/trust.pem"
 auth_method: internal
 auth_password_format: scram
 disable_sasl_mechanisms: ["digest-md5", "X-OAUTH2"]
-s2s_access: none
+${s2s ? 's2s_use_starttls: required\ns2s_max_retry_delay: 5' : 's2s_access: none'}
+${this.site.extra ?? ''}
 listen:
   - port: ${ports.c2s}
     ip: "${host}"
@@ -57,6 +61,10 @@ listen:
     starttls: true
     starttls_required: true
     max_stanza_size: 262144
+${s2s ? `  - port: ${ports.s2s}
+    ip: "${host}"
+    module: ejabberd_s2s_in
+    max_stanza_size: 524288` : ''}
   - port: ${ports.component}
     ip: "${host}"
     module: ejabberd_service
@@ -143,12 +151,16 @@ modules:
 	async start() {
 		fs.rmSync(this.api, { force: true });
 		// +sbwt none: schedulers without work do not spin.
-		const [c, a] = asUser('erl', ['+K', 'true', '+sbwt', 'none', '+sbwtdcpu', 'none', '+sbwtdio', 'none', '-noinput',
+		const [c, a] = this.command('erl', ['+K', 'true', '+sbwt', 'none', '+sbwtdcpu', 'none', '+sbwtdio', 'none', '-noinput',
 			'-mnesia', 'dir', `"${path.join(this.dir, 'spool')}"`, '-ejabberd', 'log_rotate_count', '0', '-s', 'ejabberd']);
 		this.spawn(c, a, { cwd: this.dir, env: this.environment() });
 		await this.ready(() => this.answersStream());
 		for (const [name, password] of this.users) await this.register(name, password);
 		return this;
+	}
+
+	command(command, args) {
+		return this.site.s2s ? asUserWithHosts(path.join(this.dir, 'hosts'), command, args) : asUser(command, args);
 	}
 
 	/** Its ports are open before its modules are there, so only the header of a stream tells. */

@@ -17,7 +17,7 @@ import { Service, freePorts, waitFor, write } from './service.mjs';
 export { freePorts, waitFor };
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 export const SERVERS = { prosody: Prosody, ejabberd: Ejabberd };
-const HOST = '127.0.0.1';
+export const S2S_PORT = 5269;
 const COMPONENTS = ['activity', 'writing'];
 
 function secret(file) {
@@ -25,8 +25,8 @@ function secret(file) {
 	return fs.readFileSync(file, 'utf8').trim();
 }
 
-const answersHttp = (port, secure) => new Promise((r) => {
-	const s = (secure ? tls : net).connect({ port, host: HOST, rejectUnauthorized: false }, () => s.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'));
+const answersHttp = (host, port, secure) => new Promise((r) => {
+	const s = (secure ? tls : net).connect({ port, host, rejectUnauthorized: false }, () => s.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'));
 	s.on('data', () => { s.destroy(); r(true); });
 	s.on('error', () => r(false));
 	s.on('close', () => r(false));
@@ -37,12 +37,15 @@ export class Instance {
 	 *  for the listen section), identity (its lines, made by a function of the instance), tls,
 	 *  server ('prosody', 'ejabberd', or 'none': states are kept and nothing is published),
 	 *  components (the component sections, name: JID; one JID for all when not said),
-	 *  lines (name: more lines of that section), producers (JIDs of further components). */
+	 *  lines (name: more lines of that section), producers (JIDs of further components), host
+	 *  (address of everything), s2s (see prosody.mjs), serverConfig (lines for the server),
+	 *  guests (JIDs of other servers that teach here). */
 	constructor(o) {
 		this.o = o;
 		this.dir = path.resolve(o.dir);
 		this.build = path.resolve(o.build ?? path.join(ROOT, 'build'));
 		this.domain = o.domain ?? 'school.test';
+		this.host = o.host ?? '127.0.0.1';
 		this.class = '7b';
 		this.students = [];
 		this.users = {};
@@ -62,13 +65,13 @@ export class Instance {
 	secretFile(jid) { return this.at(`${jid}.secret`); }
 	get wss() { return `wss://localhost:${this.ports.web}/wsapi/in/`; }
 	get tlsOptions() { return { ca: fs.readFileSync(this.at('ca.pem')) }; }
-	get events() { return `ws://${HOST}:${this.ports.web}/wsapi/in/`; }
+	get events() { return `ws://${this.host}:${this.ports.web}/wsapi/in/`; }
 
 	async prepare() {
 		fs.mkdirSync(this.dir, { recursive: true, mode: 0o700 });
 		fs.chmodSync(this.dir, 0o711); // the server's user walks through
-		const [web, c2s, component, http] = await freePorts(4);
-		this.ports = { web, c2s, component, http };
+		const [web, c2s, component, http] = await freePorts(4, this.host);
+		this.ports = { web, c2s, component, http, s2s: S2S_PORT };
 		makeCertificates(this.dir, this.domain);
 		this.secrets = Object.fromEntries([...Object.values(this.sections), ...(this.o.producers ?? [])].map((jid) => [jid, secret(this.secretFile(jid))]));
 		secret(this.at('organisation.key'));
@@ -87,7 +90,8 @@ export class Instance {
 		const Server = SERVERS[name];
 		if (!Server) throw new Error(`no XMPP server is called ${name}; there are ${Object.keys(SERVERS).join(', ')}`);
 		this.server = new Server({
-			dir: this.at(name), log: this.at(`${name}.log`), host: HOST, ports: this.ports, domain: this.domain, certificates: this.dir,
+			dir: this.at(name), log: this.at(`${name}.log`), host: this.host, ports: this.ports, domain: this.domain, certificates: this.dir,
+			s2s: this.o.s2s, extra: this.o.serverConfig,
 			components: Object.entries(this.secrets).map(([jid, secret]) => ({ jid, secret })),
 		});
 		this.server.prepare();
@@ -115,6 +119,7 @@ export class Instance {
 	rosterRows() {
 		return [
 			[this.class, 'teacher', 't1', this.users.teacher.jid, 'Teacher'],
+			...(this.o.guests ?? []).map((jid, i) => [this.class, 'teacher', `g${i + 1}`, jid, 'Guest']),
 			...this.students.map((s) => [this.class, 'student', s.id, s.jid ?? '', s.name]),
 		];
 	}
@@ -137,18 +142,18 @@ key_file = "${this.at('organisation.key')}"
 control = "${this.at('lectern.sock')}"
 log_level = "${this.o.logLevel ?? 'info'}"
 listen {
-  address = "${HOST}"
+  address = "${this.host}"
   port = ${this.ports.web}
   allow_no_origin = true
 ${this.o.tls ? `  tls_certificate = "${this.at('server.crt')}"\n  tls_key = "${this.at('server.key')}"` : ''}
-${this.o.listen ?? `  origins = { "http://${HOST}:${this.ports.web}", "https://good.example" }`}
+${this.o.listen ?? `  origins = { "http://${this.host}:${this.ports.web}", "https://good.example" }`}
 }
 identity {
 ${this.o.identity?.(this) ?? '  methods = { "testcase_auth" }'}
 }
 roster { file = "${this.at('roster.csv')}" }
 ${this.published ? `xmpp {
-  host = "${HOST}"
+  host = "${this.host}"
   port = ${this.ports.component}
   server = "${this.domain}"
 }
@@ -161,7 +166,7 @@ ${this.o.config ?? ''}
 
 	async startLecternd() {
 		this.lecternd.spawn(this.bin('lecternd'), ['-c', this.at('lectern.conf')]);
-		await this.lecternd.ready(() => answersHttp(this.ports.web, this.o.tls));
+		await this.lecternd.ready(() => answersHttp(this.host, this.ports.web, this.o.tls));
 	}
 
 	/** lecternctl with this configuration; answers its standard output. */
@@ -207,9 +212,9 @@ ${this.o.config ?? ''}
 	describe() {
 		return {
 			events: this.events,
-			http: `http://${HOST}:${this.ports.web}`,
+			http: `http://${this.host}:${this.ports.web}`,
 			xmpp: {
-				host: HOST, port: this.ports.c2s, domain: this.domain, ca: this.at('ca.pem'),
+				host: this.host, port: this.ports.c2s, domain: this.domain, ca: this.at('ca.pem'),
 				websocket: this.server?.websocket, components: this.components,
 			},
 			teacher: this.users.teacher,

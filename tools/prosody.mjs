@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // prosody: a private Prosody in a folder of its own. `site` is what both servers
-// are told: {dir, log, host, ports, domain, certificates, components: [{jid, secret}]}.
+// are told: {dir, log, host, ports, domain, certificates, components: [{jid, secret}],
+// s2s: {hosts, authorities}}: without s2s it talks to no other server. hosts is text as
+// in /etc/hosts, authorities are the files of the CAs that vouch for the others;
+// extra is configuration of its own.
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { trustOf } from './certificates.mjs';
 import { Service, asUser, giveToUser, makeUserDir, write } from './service.mjs';
 
 export class Prosody extends Service {
@@ -18,7 +22,9 @@ export class Prosody extends Service {
 	prepare() {
 		const { site } = this;
 		const d = this.dir = makeUserDir(site.dir);
-		for (const f of ['ca.pem', 'server.crt', 'server.key']) fs.copyFileSync(path.join(site.certificates, f), path.join(d, f));
+		for (const f of ['server.crt', 'server.key']) fs.copyFileSync(path.join(site.certificates, f), path.join(d, f));
+		write(path.join(d, 'trust.pem'), trustOf(site));
+		if (site.s2s) write(path.join(d, 'hosts'), site.s2s.hosts);
 		write(path.join(d, 'mod_lectern_ready.lua'), [
 			'module:set_global();',
 			'local path = module:get_option_string("lectern_ready_file");',
@@ -30,7 +36,7 @@ export class Prosody extends Service {
 	}
 
 	configuration() {
-		const { host, ports, domain, components } = this.site;
+		const { host, ports, domain, components, s2s } = this.site;
 		const d = this.dir;
 		return `
 data_path = "${d}/data"
@@ -42,7 +48,7 @@ daemonize = false
 interfaces = { "${host}" }
 local_interfaces = { "${host}" }
 c2s_ports = { ${ports.c2s} }
-s2s_ports = { }
+s2s_ports = { ${s2s ? ports.s2s : ''} }
 component_ports = { ${ports.component} }
 http_ports = { ${ports.http} }
 https_ports = { }
@@ -50,15 +56,16 @@ legacy_ssl_ports = { }
 c2s_direct_tls_ports = { }
 s2s_direct_tls_ports = { }
 modules_enabled = { "disco", "roster", "saslauth", "tls", "ping", "posix", "smacks", "bosh", "websocket", "lectern_ready" }
-modules_disabled = { "s2s", "offline" }
+modules_disabled = { ${s2s ? '' : '"s2s", '}"offline" }
 authentication = "internal_hashed"
 allow_registration = false
 c2s_require_encryption = true
 consider_websocket_secure = true
 consider_bosh_secure = true
-ssl = { key = "${d}/server.key"; certificate = "${d}/server.crt"; cafile = "${d}/ca.pem" }
-gc = { mode = "incremental"; threshold = 200; speed = 200 }
+ssl = { key = "${d}/server.key"; certificate = "${d}/server.crt"; cafile = "${d}/trust.pem" }
+${s2s ? this.federation() : ''}gc = { mode = "incremental"; threshold = 200; speed = 200 }
 network_settings = { min_wait = 0 }
+${this.site.extra ?? ''}
 VirtualHost "${domain}"
 
 Component "pubsub.${domain}" "pubsub"
@@ -68,6 +75,15 @@ ${components.map((c) => `Component "${c.jid}"
   component_secret = "${c.secret}"
   component_conflict_resolve = "kick_old"
 `).join('\n')}`;
+	}
+
+	/** Names are looked up in our file and nowhere else. */
+	federation() {
+		const zone = this.site.domain.split('.').at(-1);
+		return `s2s_require_encryption = true
+s2s_secure_auth = true
+unbound = { resolvconf = false; hoststxt = "${this.dir}/hosts"; options = { ["local-zone:"] = "${zone}. static" } }
+`;
 	}
 
 	async addUser(name, password) {

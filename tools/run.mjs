@@ -1,34 +1,41 @@
 // SPDX-License-Identifier: MIT
 // run: the main job of `./dev run`: a private XMPP server, lecternd and a class
-// that types, until Ctrl-C.
+// that types, until Ctrl-C; or several schools of that kind.
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
-import { Instance, ROOT } from './instance.mjs';
+import { Instance, ROOT, SERVERS } from './instance.mjs';
 import { SimulatedClass } from './class.mjs';
+import { Schools } from './schools.mjs';
+
+const SCHOOLS_MAX = 9;
 
 const { values: args } = parseArgs({
 	options: {
 		json: { type: 'boolean', default: false },
 		'no-sim': { type: 'boolean', default: false },
 		server: { type: 'string', default: 'prosody' },
+		schools: { type: 'string' },
+		servers: { type: 'string' },
 		dir: { type: 'string' },
 		build: { type: 'string', default: path.join(ROOT, 'build') },
 	},
 });
 
+const servers = serversOf(args);
 const temporary = args.dir === undefined;
 const dir = args.dir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'lectern-'));
-const instance = new Instance({ dir, build: args.build, server: args.server });
-let simulation = null;
+const schools = servers && new Schools({ dir, build: args.build, servers });
+const whole = schools ?? new Instance({ dir, build: args.build, server: args.server });
+const simulations = [];
 let ending = null;
 
 async function end(status) {
 	ending ??= (async () => {
-		simulation?.stop();
-		try { await instance.stop(); } catch (e) { console.error(e.message); status = 1; }
-		if (temporary && status === 0) instance.remove();
+		for (const s of simulations) s.stop();
+		try { await whole.stop(); } catch (e) { console.error(e.message); status = 1; }
+		if (temporary && status === 0) whole.remove();
 		process.exit(status);
 	})();
 	return ending;
@@ -36,10 +43,37 @@ async function end(status) {
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end(0));
 
+function wrong(what) {
+	console.error(`dev run: ${what}`);
+	process.exit(64);
+}
+
+/** Names of the schools' servers, or null where there is one instance. */
+function serversOf({ schools, server, servers }) {
+	const names = servers?.split(',');
+	if (!schools && !names) return null;
+	const n = Number(schools ?? names.length);
+	if (!Number.isInteger(n) || n < 2 || n > SCHOOLS_MAX) wrong(`--schools takes a number from 2 to ${SCHOOLS_MAX}`);
+	if (names && names.length !== n) wrong(`--servers names ${names.length} servers for ${n} schools`);
+	return names ?? Array(n).fill(server);
+}
+
+function tellSchools({ schools: [first, ...others] }) {
+	tell(first);
+	const { guest_teacher: guest } = others[0];
+	for (const s of others) console.log(`
+Another school: domain ${s.xmpp.domain}  server ${s.xmpp.host}:${s.xmpp.port}  CA ${s.xmpp.ca}
+  events go to     ${s.events}
+  teacher          ${s.teacher.jid}  password ${s.teacher.password}`);
+	console.log(`
+${guest.jid}, password ${guest.password}, teaches in ${first.xmpp.domain}, too: at ${others[0].xmpp.domain} subscribe to
+class/${first.class}/writing.time_on_task of ${first.xmpp.components.writing}.`);
+}
+
 function tell(d) {
 	const lecternctl = path.relative(process.cwd(), path.join(args.build, 'lecternctl')) || 'lecternctl';
 	console.log(`
-Lectern is up, with a private ${args.server} and ${args['no-sim'] ? 'no simulated class' : `a class of ${d.students.length} that types`}.
+Lectern is up, with a private ${Object.keys(d.pids).filter((p) => p in SERVERS)} and ${args['no-sim'] ? 'no simulated class' : `a class of ${d.students.length} that types`}.
 
   events go to     ${d.events}
   XMPP server      ${d.xmpp.host}:${d.xmpp.port}  domain ${d.xmpp.domain}  CA ${d.xmpp.ca}
@@ -49,7 +83,7 @@ Lectern is up, with a private ${args.server} and ${args['no-sim'] ? 'no simulate
 
 See the class arrive in an XMPP client:
 
-  ${lecternctl} watch --jid ${d.teacher.jid} --password-file ${path.join(dir, 'teacher.password')} \\
+  ${lecternctl} watch --jid ${d.teacher.jid} --password-file ${path.join(path.dirname(d.config), 'teacher.password')} \\
       --host ${d.xmpp.host} --port ${d.xmpp.port} --ca ${d.xmpp.ca} \\
       --service ${d.xmpp.components.writing} class/${d.class}/writing.time_on_task
 
@@ -58,12 +92,13 @@ Ctrl-C ends all of it.`);
 }
 
 try {
-	await instance.start();
-	const d = instance.describe();
+	await whole.start();
+	const d = whole.describe();
 	if (args.json) console.log(JSON.stringify(d));
+	else if (schools) tellSchools(d);
 	else tell(d);
-	if (!args['no-sim']) simulation = new SimulatedClass(d).start();
-	const how = await Promise.race([instance.lecternd.ended, instance.server.ended]);
+	if (!args['no-sim']) for (const s of d.schools ?? [d]) simulations.push(new SimulatedClass(s).start());
+	const how = await Promise.race((schools?.all ?? [whole]).flatMap((i) => [i.lecternd.ended, i.server.ended]));
 	if (args.json) await new Promise(() => {}); // a test may kill and restart what it likes
 	if (!ending) {
 		console.error(`a process ended by itself (${JSON.stringify(how)}); logs are in ${dir}`);

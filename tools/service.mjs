@@ -2,12 +2,14 @@
 // service: a child process with a log, and what is done around one: waiting for
 // a condition, free ports, folders and files that only its user can read.
 import { spawn, execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 
 const READY_MS = 60_000; // longest wait for a process to come up
+const ADDRESSES_MAX = 20;
 
 /** Polls until `probe` answers something true; throws `what` at the deadline. */
 export async function waitFor(probe, what, ms = READY_MS) {
@@ -32,6 +34,19 @@ export async function freePorts(n, host = '127.0.0.1') {
 	return ports;
 }
 
+/** A loopback address on which a port is free: servers of other domains are called on a port that is fixed. */
+export async function freeAddress(port) {
+	for (let i = 0; i < ADDRESSES_MAX; i++) {
+		const [x, y, z] = randomBytes(3);
+		const host = `127.${x}.${y}.${1 + z % 254}`;
+		if (await new Promise((r) => {
+			const s = net.createServer().on('error', () => r(false));
+			s.listen(port, host, () => s.close(() => r(true)));
+		})) return host;
+	}
+	throw new Error(`port ${port} is taken on every loopback address: an XMPP server of this machine listens on all of them ("systemctl stop ejabberd prosody" frees them)`);
+}
+
 export function write(file, text, mode = 0o600) {
 	fs.writeFileSync(file, text, { mode });
 	fs.chmodSync(file, mode);
@@ -46,6 +61,12 @@ const isRoot = process.getuid() === 0;
 export function asUser(command, args) {
 	if (!isRoot) return [command, args];
 	return ['setpriv', ['--reuid=nobody', '--regid=nogroup', '--clear-groups', command, ...args]];
+}
+
+/** The same with a file of its own in the place of /etc/hosts, in a mount namespace. */
+export function asUserWithHosts(hosts, command, args) {
+	const [c, a] = asUser(command, args);
+	return ['unshare', [isRoot ? '-m' : '-rm', 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"', hosts, c, ...a]];
 }
 
 /** Whether any user may walk to the folder; /root and the like are closed. */

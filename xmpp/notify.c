@@ -165,13 +165,13 @@ notify_reset(struct service *s)
 /* Closes <items/> and <event/>, then pubsub#include_body, then the message. The
  * sentence tells no more than the node's name does. */
 static void
-notify_body(struct xmlw *w, const struct subscription *sub, size_t n)
+notify_body(struct xmlw *w, const struct subscription *sub, size_t n, const char *what)
 {
 	char text[NODE_MAX + 64];
 
 	while (w->depth > 1)
 		xmlw_close(w);
-	snprintf(text, sizeof text, "%s: %zu item%s changed", sub->node, n, n == 1 ? "" : "s");
+	snprintf(text, sizeof text, "%s: %zu item%s %s", sub->node, n, n == 1 ? "" : "s", what);
 	if (sub->o.body)
 		xmlw_textz(w, "body", text);
 	xmlw_close(w);
@@ -191,7 +191,7 @@ notify_deliver_cb(void *arg, struct hub_sub *hub_sub, const struct hub_item *ite
 	xmlw_attrz(&w, "node", sub->node);
 	for (size_t i = 0; i < n; i++)
 		notify_write_item(&w, &items[i]);
-	notify_body(&w, sub, n);
+	notify_body(&w, sub, n, "changed");
 	if (service_send(s)) {
 		notify_sent(s);
 	} else {
@@ -199,6 +199,56 @@ notify_deliver_cb(void *arg, struct hub_sub *hub_sub, const struct hub_item *ite
 		log_warning("xmpp jid=%s node=%s item=%s is too large for a stanza and is skipped "
 		    "bytes=%zu", s->o.jid, sub->node, items[0].id, items[0].json.n);
 	}
+	return true;
+}
+
+/* XEP-0060 §7.2.2.1 */
+static bool
+notify_retract_cb(void *arg, struct hub_sub *hub_sub, const char *const *ids, size_t n)
+{
+	struct service *s = arg;
+	const struct subscription *sub = hub_sub_user(hub_sub);
+	struct xmlw w;
+
+	if (!notify_has_room(s))
+		return false;
+	w = notify_message(s, sub->jid);
+	xmlw_open(&w, "items", NULL);
+	xmlw_attrz(&w, "node", sub->node);
+	for (size_t i = 0; i < n; i++) {
+		xmlw_open(&w, "retract", NULL);
+		xmlw_attrz(&w, "id", ids[i]);
+		xmlw_close(&w);
+	}
+	notify_body(&w, sub, n, "removed");
+	if (service_send(s))
+		notify_sent(s);
+	return true;
+}
+
+/* <purge node=''/> or <delete node=''/> */
+static void
+notify_tell(struct service *s, const struct subscription *sub, const char *what)
+{
+	struct xmlw w = notify_message(s, sub->jid);
+
+	xmlw_open(&w, what, NULL);
+	xmlw_attrz(&w, "node", sub->node);
+	while (w.depth > 0)
+		xmlw_close(&w);
+	if (service_send(s))
+		notify_sent(s);
+}
+
+/* XEP-0060 §8.5.2 */
+static bool
+notify_purge_cb(void *arg, struct hub_sub *hub_sub)
+{
+	struct service *s = arg;
+
+	if (!notify_has_room(s))
+		return false;
+	notify_tell(s, hub_sub_user(hub_sub), "purge");
 	return true;
 }
 
@@ -280,19 +330,25 @@ notify_end(struct service *s, struct subscription *sub, bool tell)
 	book_remove(s->book, sub);
 }
 
-/* The roster ended it: the hub has let go of it already. */
+/* The roster ended it: the hub has let go of it already. Of a node that is gone
+ * for everybody that is told first (XEP-0060 §8.4.2). */
 static void
 notify_ended_cb(void *arg, struct hub_sub *hub_sub)
 {
+	struct service *s = arg;
 	struct subscription *sub = hub_sub_user(hub_sub);
 
 	sub->hub = NULL;
-	notify_end(arg, sub, true);
+	if (s->up && hub_sub_is_deleted(hub_sub))
+		notify_tell(s, sub, "delete");
+	notify_end(s, sub, true);
 }
 
 const struct hub_door_ops notify_door_ops = {
 	.deliver = notify_deliver_cb,
 	.ended = notify_ended_cb,
+	.retract = notify_retract_cb,
+	.purge = notify_purge_cb,
 	.batch_bytes = NOTIFY_BATCH_BYTES,
 	.item_bytes = NOTIFY_ITEM_BYTES,
 };

@@ -176,7 +176,9 @@ store_take(struct service *s, struct json v)
 		sub->doubted_us = doubted_us;
 		sub->unseen = true;
 		ok = notify_begin(s, sub) == ERR_OK;
-		if (!ok)
+		if (ok) /* who left while there was no hub, the subscriber may still show */
+			hub_sub_reset(sub->hub);
+		else
 			book_remove(s->book, sub);
 	}
 	mem_free(jid_z);

@@ -279,6 +279,14 @@ hub_end(struct hub_sub *s)
 	d->ops->ended(d->arg, s);
 }
 
+bool
+hub_sub_is_deleted(const struct hub_sub *s)
+{
+	const struct roster *r = s->door->hub->roster;
+
+	return access_class(r, &s->node->is) == NULL && access_student(r, &s->node->is) == NULL;
+}
+
 void
 hub_set_roster(struct hub *h, const struct roster *r)
 {

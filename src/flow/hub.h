@@ -23,9 +23,9 @@ struct hub *hub_new(struct loop *l, struct engine *e, const struct roster *r);
 void hub_free(struct hub *h);
 
 /* Another roster took effect: subscriptions that are no longer allowed end at
- * once (door->ended), what was pending for them and what was pending of
- * students who left is dropped; `_roster` items and the items of students who
- * joined become pending. The old roster must live until this returns. Not from
+ * once (door->ended) and what was pending for them is dropped; of students who
+ * left, the retraction of their items becomes pending in place of the items;
+ * `_roster` items and the items of students who joined become pending. The old roster must live until this returns. Not from
  * inside a callback of the hub. */
 void hub_set_roster(struct hub *h, const struct roster *r);
 const struct roster *hub_roster(const struct hub *h);
@@ -48,12 +48,19 @@ struct hub_item {
  * says otherwise; it may end any subscription and free itself. */
 struct hub_door_ops {
 	/* Items of one node for one subscription; false: no room now, the hub keeps
-	 * them and tries again after hub_door_ready. Of the items' JSON and
-	 * item_bytes for each, the total stays below batch_bytes (one larger item
+	 * them and tries again after hub_door_ready. Of the items' JSON (of retracted
+	 * ones their ids) and item_bytes for each, the total stays below batch_bytes (one larger item
 	 * goes alone). */
 	bool (*deliver)(void *arg, struct hub_sub *sub, const struct hub_item *items, size_t n);
 	/* The subscription is ended by the roster; freed after the call. */
 	void (*ended)(void *arg, struct hub_sub *sub);
+	/* Items that are no longer in the node (their ids), in the same way; as an item
+	 * it is the last thing pending that counts. Also again after a refresh. */
+	bool (*retract)(void *arg, struct hub_sub *sub, const char *const *ids, size_t n);
+	/* Nothing that was delivered before is in the node; comes before the items
+	 * that are. In place of many retractions, or when it is not known which.
+	 * Both may be NULL: then the door hears of neither. */
+	bool (*purge)(void *arg, struct hub_sub *sub);
 	size_t batch_bytes;
 	size_t item_bytes; /* at most what the door puts around an item's JSON */
 };
@@ -78,6 +85,11 @@ void hub_sub_hold(struct hub_sub *s, bool held);
 /* All current items become pending again, for the next turn: after a lost
  * stream. */
 void hub_sub_refresh(struct hub_sub *s);
+/* The same, and before them that nothing else is in the node: for a reader whose
+ * subscription the hub takes over from an earlier life. */
+void hub_sub_reset(struct hub_sub *s);
+/* Whether its node is in the roster no more, for anybody; for door->ended. */
+bool hub_sub_is_deleted(const struct hub_sub *s);
 void *hub_sub_user(const struct hub_sub *s);
 const char *hub_sub_node(const struct hub_sub *s);
 const char *hub_sub_reader(const struct hub_sub *s);

@@ -81,6 +81,26 @@ hub_member_mark(struct hub_node *n, size_t at)
 		hub_sub_mark(s, at);
 }
 
+/* The place of a new member of this id: its old one, if it was here before. */
+static size_t
+hub_member_make(struct hub_node *n, const char *id)
+{
+	size_t at = 0;
+
+	while (n->gone > 0 && at < n->n &&
+	    (n->member[at].gone == 0 || strcmp(n->member[at].id, id) != 0))
+		at++;
+	if (n->gone > 0 && at < n->n) {
+		n->gone--;
+		n->member[at].gone = 0;
+	} else {
+		at = hub_member_place(n);
+		n->member[at] = (struct hub_member){ .id = mem_strdup(id) };
+	}
+	n->member[at].kept = true;
+	return at;
+}
+
 static void
 hub_member_add_state(struct hub_node *n, struct state *s)
 {
@@ -92,27 +112,41 @@ hub_member_add_state(struct hub_node *n, struct state *s)
 		n->member[there->at].kept = true;
 		return;
 	}
-	at = hub_member_place(n);
 	node_item_id(n->is.kind, s, id);
-	n->member[at] = (struct hub_member){
-		.id = mem_strdup(id), .state = s, .text = hub_link_add(s, n, at), .kept = true
-	};
+	at = hub_member_make(n, id);
+	n->member[at].state = s;
+	n->member[at].text = hub_link_add(s, n, at);
 	hub_member_mark(n, at);
 }
 
+/* The text is new with each roster, also of who was here before. */
 static void
-hub_member_add_student(struct hub_node *n, const struct roster_student *s)
+hub_member_write_student(struct hub_node *n, size_t at, const struct roster_student *s)
 {
-	size_t at = hub_member_place(n);
 	struct hub_member *m = &n->member[at];
 	struct buf b = BUF_INIT(0);
 
-	*m = (struct hub_member){ .id = mem_strdup(s->pseudonym), .kept = true };
-	MEM_NEW(m->text);
+	m->kept = true;
+	if (m->text == NULL)
+		MEM_NEW(m->text);
 	hub_student_write(n->hub, s, &b);
 	hub_text_set(m->text, n->hub->roster_seq, buf_view(&b));
 	buf_free(&b);
 	hub_member_mark(n, at);
+}
+
+/* Lets go of what an item is made of; its id stays. */
+static void
+hub_member_empty(struct hub_node *n, struct hub_member *m)
+{
+	if (m->state != NULL) {
+		hub_link_drop(m->state, n);
+	} else if (m->text != NULL) {
+		hub_text_free(m->text);
+		mem_free(m->text);
+	}
+	m->state = NULL;
+	m->text = NULL;
 }
 
 static void
@@ -123,24 +157,62 @@ hub_member_remove(struct hub_node *n, size_t at)
 
 	TAILQ_FOREACH(s, &n->subs, of_node)
 		hub_sub_unmark(s, at);
-	if (m->state != NULL) {
-		hub_link_drop(m->state, n);
-	} else {
-		hub_text_free(m->text);
-		mem_free(m->text);
-	}
+	hub_member_empty(n, m);
+	n->gone -= m->gone != 0;
 	mem_free(m->id);
 	*m = (struct hub_member){ 0 };
 	n->free++;
 }
 
-/* Removes the members that hub_node_fill did not meet. */
+/* What was pending of it is its retraction now. */
+static void
+hub_member_leave(struct hub_node *n, size_t at)
+{
+	struct hub_member *m = &n->member[at];
+
+	hub_member_empty(n, m);
+	m->gone = ++n->hub->leavings;
+	n->gone++;
+	hub_member_mark(n, at);
+}
+
+/* Whether there is nobody left who could have items. */
+static bool
+hub_node_is_empty(const struct hub_node *n)
+{
+	const struct roster_class *c = access_class(n->hub->roster, &n->is);
+
+	return n->is.kind != NODE_STUDENT && (c == NULL || c->n_students == 0);
+}
+
+/* One purge for all retractions, those that are pending included. */
+static void
+hub_node_purge(struct hub_node *n)
+{
+	struct hub_sub *s;
+
+	for (size_t i = 0; i < n->n; i++)
+		if (n->member[i].gone != 0)
+			hub_member_remove(n, i);
+	n->purged = ++n->hub->leavings;
+	TAILQ_FOREACH(s, &n->subs, of_node)
+		hub_sub_purge(s);
+}
+
+/* Members that hub_node_fill did not meet have left. */
 static void
 hub_node_sweep(struct hub_node *n)
 {
-	for (size_t i = 0; i < n->n; i++)
-		if (n->member[i].id != NULL && !n->member[i].kept)
-			hub_member_remove(n, i);
+	size_t left = 0;
+
+	for (size_t i = 0; i < n->n; i++) {
+		if (n->member[i].id == NULL || n->member[i].kept || n->member[i].gone != 0)
+			continue;
+		hub_member_leave(n, i);
+		left++;
+	}
+	if (left > 0 && (n->gone > HUB_GONE_MAX || hub_node_is_empty(n)))
+		hub_node_purge(n);
 }
 
 static void
@@ -154,14 +226,23 @@ hub_node_take_cb(void *arg, struct state *s)
 		hub_member_add_state(n, s);
 }
 
-/* Of a roster every text is new, and so all members are. */
 static void
 hub_node_take_roster(struct hub_node *n)
 {
 	const struct roster_class *c = access_class(n->hub->roster, &n->is);
+	struct map *places = map_new(); /* of the members before, by id, from 1 */
 
-	for (size_t i = 0; c != NULL && i < c->n_students; i++)
-		hub_member_add_student(n, c->students[i]);
+	for (size_t i = 0; i < n->n; i++)
+		if (n->member[i].id != NULL && n->member[i].gone == 0)
+			map_put(places, str_of(n->member[i].id), (void *)(uintptr_t)(i + 1));
+	for (size_t i = 0; c != NULL && i < c->n_students; i++) {
+		const char *id = c->students[i]->pseudonym;
+		size_t at = (uintptr_t)map_get(places, str_of(id));
+
+		hub_member_write_student(n, at > 0 ? at - 1 : hub_member_make(n, id),
+		    c->students[i]);
+	}
+	map_free(places, NULL);
 }
 
 void

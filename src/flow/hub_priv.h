@@ -7,6 +7,10 @@
  * a change costs a bit. The value itself is written when it is delivered, once
  * for all subscriptions.
  *
+ * A member that left the node keeps its place and id as long as somebody may not
+ * have heard of it: pending then means its retraction. So there still is one
+ * pending thing for each item, and whoever comes back takes his place again.
+ *
  *     state --watch--> links --> (node, member) --> subscriptions --> bits
  *
  * hub.c       roster, doors, readers, the turn that delivers
@@ -23,6 +27,7 @@
 
 #define HUB_TURN_BATCHES 64 /* in one turn of the loop; the rest in the next */
 #define HUB_BATCH_ITEMS 128 /* in one batch, whatever their size */
+#define HUB_GONE_MAX 256    /* members of a node that left; more are a purge */
 
 struct hub_node;
 
@@ -49,6 +54,7 @@ struct hub_member {
 	struct state *state;   /* NULL in a _roster node */
 	struct hub_text *text; /* the watch's; in a _roster node the member's own */
 	bool kept;             /* hub_node_fill met it */
+	uint64_t gone;         /* left the node, as the hub's so manieth; 0: is in it */
 };
 
 struct hub_node {
@@ -60,6 +66,8 @@ struct hub_node {
 	struct hub_member *member;
 	size_t n, cap; /* places, free ones included; room for */
 	size_t free;   /* places that are free */
+	size_t gone;   /* members that left */
+	uint64_t purged; /* when it was last purged, counted as in hub_member.gone */
 	TAILQ_HEAD(, hub_sub) subs;
 };
 
@@ -83,6 +91,8 @@ struct hub_sub {
 	void *user;
 	uint32_t interval_ms;
 	enum hub_life life;
+	bool purge;               /* pending, before all members */
+	uint64_t born;            /* what left earlier it never had */
 	bool held;                /* pending items wait for hub_sub_hold */
 	uint64_t due_ms;          /* not served before; 0: at once */
 	struct loop_timer *timer; /* NULL until it is needed */
@@ -115,6 +125,7 @@ struct hub {
 	TAILQ_HEAD(, hub_door) doors, dead_doors;
 	struct hub_queue ready; /* have something to send and may */
 	struct hub_queue ending, dead;
+	uint64_t leavings;   /* of members from nodes, and purges */
 	unsigned busy;       /* inside callbacks: nothing is freed */
 	bool woken, closed;  /* a turn is due; hub_free waits for it */
 };
@@ -154,7 +165,10 @@ void hub_node_states(struct hub *h, const struct node *is, hub_state_cb *cb, voi
 /* Makes the item pending; true when it was so already. */
 bool hub_sub_mark(struct hub_sub *s, size_t member);
 void hub_sub_unmark(struct hub_sub *s, size_t member);
+/* Everything it should know. */
 void hub_sub_mark_all(struct hub_sub *s);
+/* A purge and everything that is in the node. */
+void hub_sub_purge(struct hub_sub *s);
 void hub_sub_queue(struct hub_sub *s, struct hub_queue *q);
 void hub_sub_unqueue(struct hub_sub *s);
 /* Gives the door one batch. */

@@ -51,7 +51,7 @@ hub_sub_schedule(struct hub_sub *s)
 	struct loop *l = s->door->hub->loop;
 	uint64_t now;
 
-	if (s->pending == 0 || s->queue != NULL || s->held)
+	if ((s->pending == 0 && !s->purge) || s->queue != NULL || s->held)
 		return;
 	if (s->timer != NULL && loop_timer_armed(s->timer))
 		return;
@@ -111,9 +111,30 @@ hub_sub_unmark(struct hub_sub *s, size_t member)
 void
 hub_sub_mark_all(struct hub_sub *s)
 {
-	for (size_t i = 0; i < s->node->n; i++)
-		if (s->node->member[i].id != NULL)
+	const struct hub_node *n = s->node;
+
+	if (n->purged > s->born) {
+		hub_sub_purge(s);
+		return;
+	}
+	for (size_t i = 0; i < n->n; i++)
+		if (n->member[i].id != NULL && (n->member[i].gone == 0 || n->member[i].gone > s->born))
 			hub_sub_mark(s, i);
+}
+
+void
+hub_sub_purge(struct hub_sub *s)
+{
+	const struct hub_node *n = s->node;
+
+	if (s->life != HUB_LIVE)
+		return;
+	s->purge = s->door->ops->purge != NULL;
+	s->at = 0;
+	for (size_t i = 0; i < n->n; i++)
+		if (n->member[i].id != NULL && n->member[i].gone == 0)
+			hub_sub_mark(s, i);
+	hub_sub_schedule(s);
 }
 
 /* The first pending member not before `from`; false when there is none. */
@@ -136,10 +157,13 @@ hub_sub_next(const struct hub_sub *s, size_t from, size_t *member)
 
 /* ---- delivery ---- */
 
+/* Items or retractions, not both. */
 struct hub_batch {
 	struct hub_item item[HUB_BATCH_ITEMS];
+	const char *retracted[HUB_BATCH_ITEMS]; /* ids */
 	size_t member[HUB_BATCH_ITEMS];
 	size_t n, bytes;
+	bool of_retracted;
 };
 
 /* Adds a member; false when the batch has no room for it. */
@@ -150,14 +174,19 @@ hub_batch_add(struct hub_batch *b, const struct hub_node *n, size_t at,
 	const struct hub_member *m = &n->member[at];
 	size_t bytes;
 
+	if (b->n == 0)
+		b->of_retracted = m->gone != 0;
+	if (b->n == HUB_BATCH_ITEMS || b->of_retracted != (m->gone != 0))
+		return false;
 	if (m->state != NULL)
 		hub_text_refresh(m->text, m->state);
-	bytes = m->text->n + ops->item_bytes;
-	if (b->n == HUB_BATCH_ITEMS || (b->n > 0 && b->bytes + bytes >= ops->batch_bytes))
+	bytes = (m->gone != 0 ? strlen(m->id) : m->text->n) + ops->item_bytes;
+	if (b->n > 0 && b->bytes + bytes >= ops->batch_bytes)
 		return false;
 	b->bytes += bytes;
 	b->member[b->n] = at;
-	b->item[b->n++] = (struct hub_item){
+	b->retracted[b->n] = m->id;
+	b->item[b->n++] = m->gone != 0 ? (struct hub_item){ .id = m->id } : (struct hub_item){
 		m->id, { m->text->p, m->text->n }, m->text->seq, n->datatype
 	};
 	return true;
@@ -195,7 +224,7 @@ hub_sub_served(struct hub_sub *s)
 	hub_sub_unqueue(s);
 	if (s->held)
 		return;
-	if (hub_sub_next(s, s->at, &at)) {
+	if (s->purge || hub_sub_next(s, s->at, &at)) {
 		hub_sub_line_up(s);
 		return;
 	}
@@ -206,27 +235,54 @@ hub_sub_served(struct hub_sub *s)
 
 /* The door counts as blocked while it is asked, so that a hub_door_ready from
  * inside the call is not lost when it answers no. */
+static void
+hub_batch_give(const struct hub_batch *b, struct hub_sub *s)
+{
+	struct hub_door *d = s->door;
+	bool took = true;
+
+	d->blocked = true;
+	if (!b->of_retracted)
+		took = d->ops->deliver(d->arg, s, b->item, b->n);
+	else if (d->ops->retract != NULL)
+		took = d->ops->retract(d->arg, s, b->retracted, b->n);
+	if (took) {
+		metric_add(METRIC_ITEMS_SENT, b->n);
+		hub_door_ready(d);
+	} else if (s->life == HUB_LIVE) {
+		hub_batch_return(b, s);
+	}
+}
+
+static void
+hub_sub_give_purge(struct hub_sub *s)
+{
+	struct hub_door *d = s->door;
+
+	d->blocked = true;
+	s->purge = false;
+	if (d->ops->purge(d->arg, s))
+		hub_door_ready(d);
+	else if (s->life == HUB_LIVE)
+		s->purge = true;
+}
+
 void
 hub_sub_serve(struct hub_sub *s)
 {
 	struct hub_door *d = s->door;
 	struct hub_batch b;
-	bool took;
 
 	if (d->blocked) {
 		hub_sub_queue(s, &d->waiting);
 		return;
 	}
-	hub_batch_take(&b, s);
-	if (b.n > 0) {
-		d->blocked = true;
-		took = d->ops->deliver(d->arg, s, b.item, b.n);
-		if (took) {
-			metric_add(METRIC_ITEMS_SENT, b.n);
-			hub_door_ready(d);
-		} else if (s->life == HUB_LIVE) {
-			hub_batch_return(&b, s);
-		}
+	if (s->purge) {
+		hub_sub_give_purge(s);
+	} else {
+		hub_batch_take(&b, s);
+		if (b.n > 0)
+			hub_batch_give(&b, s);
 	}
 	if (s->life == HUB_LIVE)
 		hub_sub_served(s);
@@ -254,6 +310,7 @@ hub_subscribe(struct hub_door *d, struct str node, struct str reader,
 	s->reader = r;
 	s->user = user;
 	s->interval_ms = interval_ms;
+	s->born = h->leavings;
 	s->node = hub_node_of(h, &is, node);
 	TAILQ_INSERT_TAIL(&s->node->subs, s, of_node);
 	TAILQ_INSERT_TAIL(&d->subs, s, of_door);
@@ -273,6 +330,7 @@ hub_sub_stop(struct hub_sub *s)
 	mem_free(s->bits);
 	s->bits = NULL;
 	s->words = s->pending = 0;
+	s->purge = false;
 }
 
 void
@@ -352,6 +410,15 @@ hub_sub_refresh(struct hub_sub *s)
 		loop_timer_stop(s->timer);
 	hub_sub_mark_all(s);
 	hub_sub_schedule(s);
+}
+
+void
+hub_sub_reset(struct hub_sub *s)
+{
+	s->due_ms = 0;
+	if (s->timer != NULL)
+		loop_timer_stop(s->timer);
+	hub_sub_purge(s);
 }
 
 void *

@@ -90,16 +90,24 @@ static void (*on_deliver)(struct hub_sub *s); /* called before it answers */
 static void (*on_ended)(struct hub_sub *s);
 
 static bool
-world_deliver(void *arg, struct hub_sub *s, const struct hub_item *items, size_t n)
+world_take(struct hub_sub *s)
 {
-	(void)arg;
-	assert_true(n > 0);
 	n_batches++;
 	if (on_deliver != NULL)
 		on_deliver(s);
 	if (room == 0)
 		return false;
 	room--;
+	return true;
+}
+
+static bool
+world_deliver(void *arg, struct hub_sub *s, const struct hub_item *items, size_t n)
+{
+	(void)arg;
+	assert_true(n > 0);
+	if (!world_take(s))
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		struct got *g = &got[n_got++];
 
@@ -111,6 +119,41 @@ world_deliver(void *arg, struct hub_sub *s, const struct hub_item *items, size_t
 		strncat(g->datatype, items[i].datatype, sizeof g->datatype - 1);
 		g->json = mem_str(items[i].json);
 	}
+	return true;
+}
+
+/* In `got` a retraction has no json, and a purge no id either. */
+static void
+world_gone(struct hub_sub *s, const char *id)
+{
+	struct got *g = &got[n_got++];
+
+	assert_true(n_got < WORLD_GOT_MAX);
+	*g = (struct got){ .sub = s, .batch = n_batches };
+	strncat(g->node, hub_sub_node(s), sizeof g->node - 1);
+	strncat(g->reader, hub_sub_reader(s), sizeof g->reader - 1);
+	strncat(g->id, id, sizeof g->id - 1);
+}
+
+static bool
+world_retract(void *arg, struct hub_sub *s, const char *const *ids, size_t n)
+{
+	(void)arg;
+	assert_true(n > 0);
+	if (!world_take(s))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		world_gone(s, ids[i]);
+	return true;
+}
+
+static bool
+world_purge(void *arg, struct hub_sub *s)
+{
+	(void)arg;
+	if (!world_take(s))
+		return false;
+	world_gone(s, "");
 	return true;
 }
 
@@ -284,7 +327,7 @@ times(const struct hub_sub *s, const char *id)
 	size_t n = 0;
 
 	for (size_t i = 0; i < n_got; i++)
-		n += (s == NULL || got[i].sub == s) && strcmp(got[i].id, id) == 0;
+		n += (s == NULL || got[i].sub == s) && got[i].json != NULL && strcmp(got[i].id, id) == 0;
 	return n;
 }
 
@@ -313,7 +356,8 @@ world_open(const char *text)
 	record_seq = 0;
 	room = SIZE_MAX;
 	on_deliver = on_ended = NULL;
-	world_ops = (struct hub_door_ops){ world_deliver, world_ended, 4096, 0 };
+	world_ops = (struct hub_door_ops){ .deliver = world_deliver, .ended = world_ended,
+		.retract = world_retract, .purge = world_purge, .batch_bytes = 4096 };
 	loop = loop_new();
 	engine = engine_new(&o, &why);
 	assert_non_null(engine);

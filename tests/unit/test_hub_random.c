@@ -60,7 +60,8 @@ random_find(void *found, const struct hub_item *item)
 	return false;
 }
 
-/* A turn, after which everything that came is an item of its node. */
+/* A turn, after which everything that came is an item of its node, and nothing
+ * that was retracted is. */
 static void
 random_turn(void)
 {
@@ -70,7 +71,7 @@ random_turn(void)
 	for (; i < n_got; i++) {
 		assert_int_equal(hub_items(hub, str_of(got[i].node), str_of(got[i].reader),
 		    random_find, &got[i]), ERR_OK);
-		assert_int_equal(got[i].batch, 0);
+		assert_int_equal(got[i].batch == 0, got[i].json != NULL);
 	}
 }
 
@@ -145,7 +146,7 @@ random_check_order(void)
 {
 	for (size_t i = n_got; i-- > 0;)
 		for (size_t j = i; j-- > 0;)
-			if (got[i].sub != NULL && got[i].sub == got[j].sub && strcmp(got[i].id, got[j].id) == 0 &&
+			if (got[i].json != NULL && got[j].json != NULL && got[i].sub != NULL && got[i].sub == got[j].sub && strcmp(got[i].id, got[j].id) == 0 &&
 			    strcmp(got[i].node, got[j].node) == 0) {
 				assert_true(got[i].seq >= got[j].seq);
 				break;
@@ -159,6 +160,46 @@ random_final(void *sub, const struct hub_item *item)
 		fail_msg("%s of %s: %d came last, not %d", item->id, hub_sub_node(sub),
 		    (int)last_seq(sub, item->id), (int)item->seq);
 	return true;
+}
+
+struct random_look {
+	const char *id;
+	bool found;
+};
+
+static bool
+random_look_cb(void *arg, const struct hub_item *item)
+{
+	struct random_look *l = arg;
+
+	l->found |= strcmp(item->id, l->id) == 0;
+	return !l->found;
+}
+
+/* What it got last of that item, no matter how: whether it still shows it. */
+static bool
+random_shows(const struct hub_sub *s, const char *id)
+{
+	for (size_t i = n_got; i-- > 0;)
+		if (got[i].sub == s && (got[i].id[0] == '\0' || strcmp(got[i].id, id) == 0))
+			return got[i].json != NULL;
+	return false;
+}
+
+/* And shows nothing that is in the node no more. */
+static void
+random_check_gone(struct hub_sub *s)
+{
+	for (size_t i = 0; i < n_got; i++) {
+		struct random_look l = { .id = got[i].id };
+
+		if (got[i].sub != s || !random_shows(s, l.id))
+			continue;
+		hub_items(hub, str_of(hub_sub_node(s)), str_of(hub_sub_reader(s)),
+		    random_look_cb, &l);
+		if (!l.found)
+			fail_msg("%s of %s is still shown", l.id, hub_sub_node(s));
+	}
 }
 
 /* Whatever happened: in the end each has the final value of each of its items. */
@@ -179,6 +220,8 @@ random_settle(void)
 		if (s != NULL)
 			assert_int_equal(hub_items(hub, str_of(hub_sub_node(s)),
 			    str_of(hub_sub_reader(s)), random_final, s), ERR_OK);
+		if (s != NULL)
+			random_check_gone(s);
 	}
 	random_check_order();
 }

@@ -25,6 +25,7 @@ export class Reader {
 		const [username] = user.jid.split('@');
 		this.client = client({ service: xmpp.websocket, domain: xmpp.domain, username, password: user.password, resource });
 		this.items = new Map();  // "node id" -> payload
+		this.newest = new Map(); // "node id" -> seq, also of items that are gone
 		this.received = [];      // every item in order: {node, id, payload}
 		this.ended = [];         // nodes whose subscription was ended by the service
 		this.went_back = [];     // items whose seq was lower than one seen before
@@ -45,13 +46,21 @@ export class Reader {
 			if (sub.attrs.subscription === 'none') this.ended.push(sub.attrs.node);
 		for (const items of event.getChildren('items'))
 			for (const item of items.getChildren('item')) this.onItem(items.attrs.node, item);
+		for (const items of event.getChildren('items'))
+			for (const { attrs } of items.getChildren('retract')) this.onGone((k) => k === `${items.attrs.node} ${attrs.id}`);
+		for (const { attrs } of event.getChildren('purge')) this.onGone((k) => k.startsWith(`${attrs.node} `));
+	}
+
+	onGone(matches) {
+		for (const key of [...this.items.keys()].filter(matches)) this.items.delete(key);
 	}
 
 	onItem(node, item) {
 		const key = `${node} ${item.attrs.id}`;
 		const payload = payloadOf(item);
-		const before = this.items.get(key);
-		if (before && before.seq > payload.seq) this.went_back.push({ key, before: before.seq, now: payload.seq });
+		const before = this.newest.get(key) ?? 0;
+		if (before > payload.seq) this.went_back.push({ key, before, now: payload.seq });
+		this.newest.set(key, payload.seq);
 		this.items.set(key, payload);
 		this.received.push({ node, id: item.attrs.id, payload });
 	}

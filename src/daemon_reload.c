@@ -14,6 +14,7 @@ daemon_roster_load(const struct conf *c, const char *key, char **why)
 		.file = c->roster_file,
 		.allow_empty = c->roster_allow_empty,
 		.pseudonym_key = str_of(key),
+		.conf = c,
 	};
 
 	return roster_load(c->roster_backend, &o, why);

@@ -310,6 +310,7 @@ conf_free(struct conf *c)
 	}
 	mem_free(c->components);
 	mem_free(c->producers);
+	mem_free(c->readers);
 	mem_free(c->opt_outs);
 	mem_free(c->path);
 	mem_free(c);

@@ -32,6 +32,12 @@ struct conf_producer {
 	struct conf_list scope;    /* event fields these states are kept per */
 };
 
+struct conf_reader_entry {
+	char *jid;                 /* title: who may read */
+	struct conf_list classes;  /* by name, as in the roster */
+	struct conf_list reducers; /* empty: all */
+};
+
 struct conf_opt_out {
 	char *domain;      /* title: e-mail domain, or "*" for everyone */
 	char *action;      /* TRANSMIT MAINTAIN DROP */
@@ -91,11 +97,14 @@ struct conf {
 	char *xmpp_server;             /* domain pinged for flow control */
 	bool xmpp_insecure_ok;         /* plaintext to an address that is not loopback */
 	long xmpp_window;              /* messages in flight between pings */
+	struct conf_list xmpp_admins;  /* who may use the commands of admins */
 
 	struct conf_component *components;
 	size_t n_components;
 	struct conf_producer *producers;
 	size_t n_producers;
+	struct conf_reader_entry *readers;
+	size_t n_readers;
 	struct conf_opt_out *opt_outs;
 	size_t n_opt_outs;
 };

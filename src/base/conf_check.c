@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "base/conf_priv.h"
+#include "base/jid.h"
 #include "base/mem.h"
 
 #define HOST_MAX 253  /* bytes of a domain name, RFC 1035 §3.1 */
@@ -85,8 +86,7 @@ conf_is_jid(const char *s)
 {
 	const char *at = strchr(s, '@');
 
-	return at == NULL ? conf_is_domain(s)
-	                  : at > s && strpbrk(s, "\"&'/:<>* ") == NULL && conf_is_domain(at + 1);
+	return at == NULL ? conf_is_domain(s) : jid_is_person(s);
 }
 
 /* "component.name" */

@@ -3,6 +3,7 @@
  * --print-config and what a reload may change all come from here. */
 #include "base/conf_priv.h"
 
+#include "base/jid.h"
 #include "base/mem.h"
 
 #define KIB 1024L
@@ -22,6 +23,7 @@ static const char *const actions[] = { "TRANSMIT", "MAINTAIN", "DROP", NULL };
 #define IN(section, name, field, type) ROW(section, name, type, struct conf, field)
 #define COMPONENT(name, field, type) ROW("component", name, type, struct conf_component, field)
 #define PRODUCER(name, field, type) ROW("producer", name, type, struct conf_producer, field)
+#define READER(name, field, type) ROW("reader", name, type, struct conf_reader_entry, field)
 #define OPT_OUT(name, field, type) ROW("opt_out", name, type, struct conf_opt_out, field)
 
 const struct conf_row conf_rows[] = {
@@ -117,6 +119,9 @@ const struct conf_row conf_rows[] = {
 	{ IN("xmpp", "window", xmpp_window, CONF_NUMBER), .min = 1, .max = 100000,
 	    .standard = "200", .restart = true,
 	    .help = "Messages sent ahead of the server's answer to a ping" },
+	{ IN("xmpp", "admins", xmpp_admins, CONF_LIST), .check = jid_is_person,
+	    .expected = "the JID of a person such as admin@school.example",
+	    .help = "JIDs that may use the admins' commands; they may read no data by that" },
 
 	{ COMPONENT("jid", jid, CONF_STRING), .required = true, .restart = true,
 	    .check = conf_is_domain, .expected = "a domain such as lectern.school.example",
@@ -142,6 +147,13 @@ const struct conf_row conf_rows[] = {
 	{ PRODUCER("scope", scope, CONF_LIST), .restart = true, .check = conf_is_filled,
 	    .expected = "an event field such as \"doc_id\"",
 	    .help = "Event fields that these states are kept per, beside the student" },
+
+	{ READER("classes", classes, CONF_LIST), .required = true, .check = conf_is_filled,
+	    .expected = "a class of the roster such as \"7b\"",
+	    .help = "Classes of the roster that this JID may read" },
+	{ READER("reducers", reducers, CONF_LIST), .check = conf_is_filled,
+	    .expected = "a reducer's name such as \"time_on_task\"",
+	    .help = "Reducers that it may read; all when empty" },
 
 	{ OPT_OUT("action", action, CONF_STRING), .required = true, .known = actions,
 	    .help = "What clients of that domain are told to do" },
@@ -170,6 +182,10 @@ const struct conf_section conf_sections[] = {
 	    .item = sizeof(struct conf_producer), .items = offsetof(struct conf, producers),
 	    .n_items = offsetof(struct conf, n_producers), .check = conf_is_name,
 	    .expected = "a name such as \"counts\"" },
+	{ .name = "reader", .help = "Who may read classes without teaching them.",
+	    .item = sizeof(struct conf_reader_entry), .items = offsetof(struct conf, readers),
+	    .n_items = offsetof(struct conf, n_readers), .check = jid_is_person,
+	    .expected = "the JID of a person such as principal@school.example" },
 	{ .name = "opt_out", .help = "What clients with an e-mail address of that domain are told.",
 	    .item = sizeof(struct conf_opt_out), .items = offsetof(struct conf, opt_outs),
 	    .n_items = offsetof(struct conf, n_opt_outs), .check = conf_is_domain_or_any,
@@ -179,6 +195,7 @@ const size_t conf_n_sections = sizeof conf_sections / sizeof *conf_sections;
 
 _Static_assert(offsetof(struct conf_component, name) == 0, "elements begin with the title");
 _Static_assert(offsetof(struct conf_producer, name) == 0, "elements begin with the title");
+_Static_assert(offsetof(struct conf_reader_entry, jid) == 0, "elements begin with the title");
 _Static_assert(offsetof(struct conf_opt_out, domain) == 0, "elements begin with the title");
 
 const struct conf_section *

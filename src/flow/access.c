@@ -45,25 +45,35 @@ access_student(const struct roster *r, const struct node *n)
 	return n->kind == NODE_STUDENT ? roster_by_pseudonym(r, str_of(n->owner)) : NULL;
 }
 
-bool
-access_may_read(const struct roster *r, struct str reader, const struct node *n)
+enum roster_as
+access_as(const struct roster *r, struct str reader, const struct node *n)
 {
 	const struct roster_student *s = access_student(r, n);
 	const struct roster_class *c = access_class(r, n);
+	const char *reducer = n->kind == NODE_ROSTER ? NULL : n->reducer;
 
-	return (s != NULL && roster_may_read(s, reader)) ||
-	    (c != NULL && roster_teaches(c, reader));
+	if (s != NULL)
+		return roster_reads_student(s, reader, reducer);
+	return c != NULL ? roster_reads_class(c, reader, reducer) : ROSTER_AS_NOBODY;
+}
+
+bool
+access_may_read(const struct roster *r, struct str reader, const struct node *n)
+{
+	return access_as(r, reader, n) != ROSTER_AS_NOBODY;
 }
 
 /* One listing under way. */
 struct access_list {
+	const struct roster *roster;
+	struct str reader;
 	const struct reducer *const *reducers;
 	access_node_cb *cb;
 	void *arg;
 	struct node node;
 };
 
-/* The owner's node of each reducer, less those whose name would be too long. */
+/* The owner's node of each reducer that the reader may read, less those whose name would be too long. */
 static void
 access_list_reducers(struct access_list *l)
 {
@@ -73,7 +83,8 @@ access_list_reducers(struct access_list *l)
 		if ((*r)->internal || strlen((*r)->id) > NODE_MAX)
 			continue;
 		memcpy(l->node.reducer, (*r)->id, strlen((*r)->id) + 1);
-		if (node_write(&l->node, name) == ERR_OK)
+		if (node_write(&l->node, name) == ERR_OK &&
+		    access_may_read(l->roster, l->reader, &l->node))
 			l->cb(l->arg, &l->node);
 	}
 }
@@ -105,7 +116,7 @@ access_readable(const struct roster *r, struct str reader, size_t *n)
 
 	*n = 0;
 	for (size_t i = 0; i < roster_students(r); i++)
-		if (roster_may_read(roster_student_at(r, i), reader))
+		if (roster_reads_student(roster_student_at(r, i), reader, NULL) != ROSTER_AS_NOBODY)
 			v[(*n)++] = roster_student_at(r, i);
 	qsort(v, *n, sizeof *v, access_by_pseudonym);
 	return v;
@@ -115,12 +126,12 @@ void
 access_nodes(const struct roster *r, struct str reader,
     const struct reducer *const *reducers, access_node_cb *cb, void *arg)
 {
-	struct access_list l = { .reducers = reducers, .cb = cb, .arg = arg };
+	struct access_list l = { .roster = r, .reader = reader, .reducers = reducers, .cb = cb, .arg = arg };
 	const struct roster_student **students;
 	size_t n;
 
 	for (size_t i = 0; i < roster_classes(r); i++)
-		if (roster_teaches(roster_class_at(r, i), reader))
+		if (roster_reads_class(roster_class_at(r, i), reader, NULL) != ROSTER_AS_NOBODY)
 			access_list_class(&l, roster_class_at(r, i));
 	l.node.kind = NODE_STUDENT;
 	students = access_readable(r, reader, &n);

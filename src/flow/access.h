@@ -10,8 +10,10 @@
 const struct roster_class *access_class(const struct roster *r, const struct node *n);
 const struct roster_student *access_student(const struct roster *r, const struct node *n);
 
-/* reader is a canonical bare JID. A node whose class or student is not in the
- * roster may be read by nobody. */
+/* As what the reader, a canonical bare JID, may read the node: ROSTER_AS_NOBODY
+ * when he may not. A node whose class or student is not in the roster may be
+ * read by nobody. */
+enum roster_as access_as(const struct roster *r, struct str reader, const struct node *n);
 bool access_may_read(const struct roster *r, struct str reader, const struct node *n);
 
 /* Every node the reader may read, for these reducers (NULL-terminated, internal

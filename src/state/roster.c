@@ -5,13 +5,9 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
-
-struct roster_person {
-	struct roster_student student; /* first: what the others see */
-	char *jid;                     /* the own one, inside readers; until seal */
-};
 
 struct roster {
 	struct str key;     /* borrowed until seal */
@@ -22,6 +18,8 @@ struct roster {
 	struct map *posts;              /* class NUL jid -> one of roster_post_* */
 	struct roster_class **class_at; /* sorted; filled by seal */
 	struct roster_student **student_at;
+	struct roster_grant *grants;
+	size_t n_grants;
 };
 
 /* What someone is in one class; only the addresses count. */
@@ -33,12 +31,17 @@ static const struct roster_backend *const roster_backends[] = { &roster_csv };
 struct roster *
 roster_load(const char *backend, const struct roster_options *o, char **why)
 {
+	struct roster *r;
 	struct buf known = BUF_INIT(0);
 
 	for (size_t i = 0; i < ROSTER_BACKENDS; i++) {
 		if (strcmp(backend, roster_backends[i]->name) == 0) {
 			buf_free(&known);
-			return roster_backends[i]->load(o, why);
+			r = roster_backends[i]->load(o, why);
+			if (r == NULL || o->conf == NULL || roster_grant(r, o->conf, why) == ERR_OK)
+				return r;
+			roster_free(r);
+			return NULL;
 		}
 		buf_printf(&known, "%s%s", i > 0 ? ", " : "", roster_backends[i]->name);
 	}
@@ -78,6 +81,7 @@ roster_class_free(void *value)
 
 	roster_strings_free(c->teachers, c->n_teachers);
 	mem_free(c->students);
+	mem_free(c->grants);
 	mem_free(c->name);
 	mem_free(c);
 }
@@ -89,6 +93,7 @@ roster_student_free(void *value)
 
 	roster_strings_free(s->readers, s->n_readers);
 	mem_free(s->classes);
+	mem_free(s->jid);
 	mem_free(s->id);
 	mem_free(s->name);
 	mem_free(s);
@@ -104,6 +109,11 @@ roster_free(struct roster *r)
 	map_free(r->pseudonyms, NULL);
 	map_free(r->jids, NULL);
 	map_free(r->posts, NULL);
+	for (size_t i = 0; i < r->n_grants; i++) {
+		mem_free(r->grants[i].jid);
+		roster_strings_free(r->grants[i].reducers, r->grants[i].n_reducers);
+	}
+	mem_free(r->grants);
 	mem_free(r->class_at);
 	mem_free(r->student_at);
 	mem_free(r);
@@ -135,27 +145,27 @@ roster_class_of(struct roster *r, struct str name)
 	return c;
 }
 
-static struct roster_person *
-roster_person_of(struct roster *r, struct str id)
+static struct roster_student *
+roster_student_of(struct roster *r, struct str id)
 {
-	struct roster_person *p = map_get(r->students, id);
+	struct roster_student *s = map_get(r->students, id);
 
-	if (p != NULL)
-		return p;
-	MEM_NEW(p);
-	p->student.id = mem_str(id);
-	p->student.name = mem_strdup("");
-	ident_pseudonym(r->key, id, p->student.pseudonym);
-	map_put(r->students, id, p);
-	map_put(r->pseudonyms, str_of(p->student.pseudonym), p);
-	return p;
+	if (s != NULL)
+		return s;
+	MEM_NEW(s);
+	s->id = mem_str(id);
+	s->name = mem_strdup("");
+	ident_pseudonym(r->key, id, s->pseudonym);
+	map_put(r->students, id, s);
+	map_put(r->pseudonyms, str_of(s->pseudonym), s);
+	return s;
 }
 
-static char *
+static void
 roster_add_reader(struct roster_student *s, struct str jid)
 {
 	roster_grow(&s->readers, s->n_readers);
-	return s->readers[s->n_readers++] = mem_str(jid);
+	s->readers[s->n_readers++] = mem_str(jid);
 }
 
 /* Notes that jid holds this post in the class; false when it holds the other. */
@@ -195,9 +205,9 @@ roster_add_teacher(struct roster *r, struct str class, struct str jid)
 /* A student's own address; two students cannot share one, nor one have two, as
  * a slip of the pen would then open one's states to the other. */
 static const char *
-roster_add_own_jid(struct roster *r, struct roster_person *p, struct str class, struct str jid)
+roster_add_own_jid(struct roster *r, struct roster_student *p, struct str class, struct str jid)
 {
-	struct roster_person *owner = map_get(r->jids, jid);
+	struct roster_student *owner = map_get(r->jids, jid);
 
 	if (!roster_take_post(r, class, jid, &roster_post_student))
 		return "the jid is a teacher of this class in another row, expected one or the other";
@@ -206,7 +216,8 @@ roster_add_own_jid(struct roster *r, struct roster_person *p, struct str class, 
 	if (p->jid != NULL && !str_is(jid, p->jid))
 		return "the student has another jid in another row, expected the same";
 	if (owner == NULL) {
-		p->jid = roster_add_reader(&p->student, jid);
+		p->jid = mem_str(jid);
+		roster_add_reader(p, jid);
 		map_put(r->jids, jid, p);
 	}
 	return NULL;
@@ -228,7 +239,6 @@ static const char *
 roster_add_student(struct roster *r, struct str class, struct str id, struct str jid,
     struct str name)
 {
-	struct roster_person *p;
 	struct roster_student *s;
 	struct roster_class *c;
 	const char *wrong = NULL;
@@ -237,10 +247,9 @@ roster_add_student(struct roster *r, struct str class, struct str id, struct str
 		return "a student without a class, expected the name of one";
 	if (id.n == 0 || id.n > IDENT_ID_MAX)
 		return "no valid id, expected the student's of 1 to 512 bytes";
-	p = roster_person_of(r, id);
-	s = &p->student;
+	s = roster_student_of(r, id);
 	if (jid.n > 0)
-		wrong = roster_add_own_jid(r, p, class, jid);
+		wrong = roster_add_own_jid(r, s, class, jid);
 	if (wrong == NULL)
 		wrong = roster_set_name(s, name);
 	if (wrong != NULL)
@@ -260,7 +269,7 @@ roster_add_guardian(struct roster *r, struct str id, struct str jid)
 		return "no valid id, expected the one of the guardian's student";
 	if (jid.n == 0)
 		return "a guardian without a jid, expected local@domain";
-	roster_add_reader(&roster_person_of(r, id)->student, jid);
+	roster_add_reader(roster_student_of(r, id), jid);
 	return NULL;
 }
 
@@ -449,19 +458,109 @@ roster_has(char *const *sorted, size_t n, struct str jid)
 	return false;
 }
 
-bool
-roster_teaches(const struct roster_class *c, struct str jid)
+/* ---- who reads as what ---- */
+
+static bool
+roster_covers(const struct roster_grant *g, const char *reducer)
 {
-	return jid.n > 0 && roster_has(c->teachers, c->n_teachers, jid);
+	const char *dot = reducer != NULL ? strchr(reducer, '.') : NULL;
+
+	for (size_t i = 0; reducer != NULL && i < g->n_reducers; i++)
+		if (strcmp(g->reducers[i], reducer) == 0 ||
+		    (dot != NULL && strcmp(g->reducers[i], dot + 1) == 0))
+			return true;
+	return reducer == NULL || g->n_reducers == 0;
 }
 
-bool
-roster_may_read(const struct roster_student *s, struct str jid)
+enum roster_as
+roster_reads_class(const struct roster_class *c, struct str jid, const char *reducer)
 {
+	if (jid.n == 0)
+		return ROSTER_AS_NOBODY;
+	if (roster_has(c->teachers, c->n_teachers, jid))
+		return ROSTER_AS_TEACHER;
+	for (size_t i = 0; i < c->n_grants; i++)
+		if (str_is(jid, c->grants[i]->jid) && roster_covers(c->grants[i], reducer))
+			return ROSTER_AS_READER;
+	return ROSTER_AS_NOBODY;
+}
+
+enum roster_as
+roster_reads_student(const struct roster_student *s, struct str jid, const char *reducer)
+{
+	enum roster_as best = ROSTER_AS_NOBODY;
+
+	if (jid.n > 0 && s->jid != NULL && str_is(jid, s->jid))
+		return ROSTER_AS_SELF;
 	if (jid.n > 0 && roster_has(s->readers, s->n_readers, jid))
-		return true;
-	for (size_t i = 0; i < s->n_classes; i++)
-		if (roster_teaches(s->classes[i], jid))
+		return ROSTER_AS_GUARDIAN;
+	for (size_t i = 0; i < s->n_classes && best < ROSTER_AS_TEACHER; i++) {
+		enum roster_as as = roster_reads_class(s->classes[i], jid, reducer);
+
+		best = as > best ? as : best;
+	}
+	return best;
+}
+
+/* ---- configured readers ---- */
+
+static void
+roster_grant_take(struct roster_grant *g, const struct conf_reader_entry *e)
+{
+	struct buf jid = BUF_INIT(0);
+
+	jid_bare(str_of(e->jid), &jid); /* conf has checked it */
+	g->jid = buf_take(&jid);
+	for (size_t i = 0; i < e->reducers.n; i++) {
+		roster_grow(&g->reducers, g->n_reducers);
+		g->reducers[g->n_reducers++] = mem_strdup(e->reducers.v[i]);
+	}
+}
+
+/* A student who reads the whole class would be a slip of the pen, as in the
+ * roster itself. */
+static bool
+roster_attends(const struct roster_class *c, const char *jid)
+{
+	for (size_t i = 0; i < c->n_students; i++)
+		if (c->students[i]->jid != NULL && strcmp(c->students[i]->jid, jid) == 0)
 			return true;
 	return false;
+}
+
+static bool
+roster_grant_class(struct roster *r, const struct conf *conf, const struct roster_grant *g,
+    const char *name, char **why)
+{
+	struct roster_class *c = map_get(r->classes, str_of(name));
+
+	if (c == NULL) {
+		log_warning("%s: reader \"%s\": the roster has no class \"%s\"", conf->path, g->jid,
+		    name);
+		return true;
+	}
+	if (roster_attends(c, g->jid)) {
+		*why = mem_printf("%s: reader \"%s\" is a student of class \"%s\", "
+		    "expected one or the other", conf->path, g->jid, name);
+		return false;
+	}
+	roster_grow(&c->grants, c->n_grants);
+	c->grants[c->n_grants++] = g;
+	return true;
+}
+
+enum err
+roster_grant(struct roster *r, const struct conf *c, char **why)
+{
+	r->grants = mem_zalloc((c->n_readers + 1) * sizeof *r->grants);
+	r->n_grants = c->n_readers;
+	for (size_t i = 0; i < c->n_readers; i++) {
+		const struct conf_list *classes = &c->readers[i].classes;
+
+		roster_grant_take(&r->grants[i], &c->readers[i]);
+		for (size_t k = 0; k < classes->n; k++)
+			if (!roster_grant_class(r, c, &r->grants[i], classes->v[k], why))
+				return ERR_INVALID;
+	}
+	return ERR_OK;
 }

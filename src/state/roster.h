@@ -7,11 +7,19 @@
 #ifndef LECTERN_STATE_ROSTER_H
 #define LECTERN_STATE_ROSTER_H
 
+#include "base/conf.h"
 #include "base/jid.h"
 #include "state/ident.h"
 
 struct roster;
 struct roster_class;
+
+/* A configured reader: may read classes without teaching them. */
+struct roster_grant {
+	char *jid;
+	char **reducers; /* none: all; "component.name" or the name alone */
+	size_t n_reducers;
+};
 
 struct roster_student {
 	char *id;                       /* safe_user_id */
@@ -19,6 +27,7 @@ struct roster_student {
 	char pseudonym[PSEUDONYM_LEN + 1];
 	struct roster_class **classes;  /* sorted by name */
 	size_t n_classes;
+	char *jid;                      /* the student's own, or NULL */
 	char **readers;                 /* JIDs of the student and guardians */
 	size_t n_readers;
 };
@@ -29,12 +38,15 @@ struct roster_class {
 	size_t n_students;
 	char **teachers;                  /* JIDs, sorted */
 	size_t n_teachers;
+	const struct roster_grant **grants;
+	size_t n_grants;
 };
 
 struct roster_options {
 	const char *file;
 	bool allow_empty;
 	struct str pseudonym_key; /* borrowed during the load */
+	const struct conf *conf;  /* its readers are let in; NULL: none */
 };
 
 struct roster_backend {
@@ -63,9 +75,20 @@ const struct roster_student *roster_student_at(const struct roster *r, size_t i)
 size_t roster_classes(const struct roster *r);
 size_t roster_students(const struct roster *r);
 
-bool roster_teaches(const struct roster_class *c, struct str jid);
-/* The student, a guardian, or a teacher of one of the student's classes. */
-bool roster_may_read(const struct roster_student *s, struct str jid);
+/* As what somebody reads. */
+enum roster_as {
+	ROSTER_AS_NOBODY,
+	ROSTER_AS_READER, /* configured for the class, or one of the student's */
+	ROSTER_AS_TEACHER,
+	ROSTER_AS_GUARDIAN,
+	ROSTER_AS_SELF
+};
+/* reducer NULL: what does not depend on one, such as who is in a class. Only
+ * configured readers may be kept to some. */
+enum roster_as roster_reads_class(const struct roster_class *c, struct str jid,
+    const char *reducer);
+enum roster_as roster_reads_student(const struct roster_student *s, struct str jid,
+    const char *reducer);
 
 /* ---- for backends: building one ---- */
 
@@ -80,6 +103,10 @@ enum roster_role { ROSTER_TEACHER, ROSTER_STUDENT, ROSTER_GUARDIAN };
  * guardian's id is the student's and the class means nothing. */
 enum err roster_add(struct roster *r, enum roster_role role, struct str class, struct str id,
     struct str jid, struct str name, const char **why);
+/* After roster_seal: lets in the configured readers. Classes that the roster does
+ * not have are named in the log, as they may come later. ERR_INVALID with *why
+ * (mem_free it) when a reader is a student of the class. */
+enum err roster_grant(struct roster *r, const struct conf *c, char **why);
 /* Sorts and checks (guardians without a student, *why is static); after it
  * nothing is added. */
 enum err roster_seal(struct roster *r, const char **why);

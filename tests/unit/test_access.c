@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "flow/access.h"
 
@@ -234,6 +235,94 @@ test_list_passes_over_what_has_no_name(void **state)
 	roster_free(r);
 }
 
+/* ---- configured readers ---- */
+
+/* The principal reads 7b and a class that is not there; the counsellor one
+ * reducer of 7b and 8a. */
+static struct conf *
+readers(char *const *principal, size_t n)
+{
+	static char *counsel[] = { "7b", "8a" }, *reducers[] = { "count", "x.y" };
+	static struct conf_reader_entry entries[2];
+	static struct conf c = { .path = "t.conf", .readers = entries, .n_readers = 2 };
+
+	entries[0] = (struct conf_reader_entry){ "Principal@SCHOOL.test",
+		{ (char **)(uintptr_t)principal, n }, { NULL, 0 } };
+	entries[1] = (struct conf_reader_entry){ "counsel@school.test", { counsel, 2 },
+		{ reducers, 2 } };
+	return &c;
+}
+
+static void
+test_readers(void **state)
+{
+	static char *classes[] = { "7b", "9c" };
+	struct roster *r = school();
+	char *why = NULL, *ann = student_node("ann"), *cy = student_node("cy");
+	struct node n;
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	assert_int_equal(roster_grant(r, readers(classes, 2), &why), ERR_OK);
+	assert_true(may(r, "principal@school.test", "class/7b/a.b"));
+	assert_true(may(r, "principal@school.test", "class/7b/_roster"));
+	assert_true(may(r, "principal@school.test", ann));
+	assert_false(may(r, "principal@school.test", "class/8a/a.b"));
+	assert_false(may(r, "principal@school.test", "class/9c/a.b"));
+	assert_false(may(r, "principal@school.test", cy));
+	assert_true(may(r, "counsel@school.test", "class/7b/t.count"));
+	assert_true(may(r, "counsel@school.test", "class/8a/x.y"));
+	assert_true(may(r, "counsel@school.test", "class/7b/_roster"));
+	assert_false(may(r, "counsel@school.test", "class/7b/z.y"));
+	assert_false(may(r, "counsel@school.test", "class/7b/a.b"));
+	assert_false(may(r, "counsel@school.test", ann));
+	/* as what */
+	assert_int_equal(node_parse(str_of(ann), &n), ERR_OK);
+	assert_int_equal(access_as(r, STR_LIT("principal@school.test"), &n), ROSTER_AS_READER);
+	assert_int_equal(access_as(r, STR_LIT("tina@school.test"), &n), ROSTER_AS_TEACHER);
+	assert_int_equal(access_as(r, STR_LIT("ann@school.test"), &n), ROSTER_AS_SELF);
+	assert_int_equal(access_as(r, STR_LIT("eve@school.test"), &n), ROSTER_AS_NOBODY);
+	mem_free(ann);
+	mem_free(cy);
+	roster_free(r);
+}
+
+static void
+test_readers_are_no_students(void **state)
+{
+	static char *classes[] = { "7b" };
+	struct roster *r = school();
+	struct conf *c = readers(classes, 1);
+	char *why = NULL;
+
+	(void)state;
+	c->readers[0].jid = "ANN@school.test";
+	assert_int_equal(roster_grant(r, c, &why), ERR_INVALID);
+	assert_string_equal(why, "t.conf: reader \"ann@school.test\" is a student of class \"7b\", "
+	    "expected one or the other");
+	mem_free(why);
+	roster_free(r);
+}
+
+static void
+test_readers_list(void **state)
+{
+	static char *classes[] = { "8a" };
+	struct roster *r = school();
+	char *why = NULL, ann[PSEUDONYM_LEN + 1], *list;
+
+	(void)state;
+	ident_pseudonym(KEY, STR_LIT("ann"), ann);
+	assert_int_equal(roster_grant(r, readers(classes, 1), &why), ERR_OK);
+	list = mem_printf("class/8a/z.two\nclass/8a/a.one\nclass/8a/_roster\n"
+	    "student/%s/z.two\nstudent/%s/a.one\n", ann, ann);
+	assert_list(r, "principal@school.test", list);
+	mem_free(list);
+	/* kept to other reducers */
+	assert_list(r, "counsel@school.test", "class/7b/_roster\nclass/8a/_roster\n");
+	roster_free(r);
+}
+
 int
 main(void)
 {
@@ -242,6 +331,9 @@ main(void)
 		cmocka_unit_test(test_hashed_class),
 		cmocka_unit_test(test_students),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_readers),
+		cmocka_unit_test(test_readers_are_no_students),
+		cmocka_unit_test(test_readers_list),
 		cmocka_unit_test(test_list_passes_over_what_has_no_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,12 +62,14 @@ static const char everything[] =
     "journal { segment_size = \"1G\" snapshot_records = 8 }\n"
     "roster { backend = csv file = /r allow_empty = yes }\n"
     "kvs { backend = memory }\n"
-    "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true window = 9 }\n"
+    "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true window = 9\n"
+    "admins = { a@b } }\n"
     "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b }\n"
     "\tprocess = own }\n"
     "component \"*\" { jid = lectern.school.example secret_file = '/${x}' }\n"
     "producer \"counts\" { jid = me@school.example sources = { org.a, org.b }\n"
     "\treducers = { counts.words } scope = { doc_id } }\n"
+    "reader r@s { classes = { a, b } reducers = { c } }\n"
     "opt_out \"blocked.edu\" { action = DROP time_limit = 60000 message = \"no # {\" }\n"
     "opt_out '*' { action = MAINTAIN time_limit = DAYS message = \"\" }\n";
 
@@ -354,6 +356,32 @@ test_jids(void **state)
 }
 
 static void
+test_people(void **state)
+{
+	static const char *bad[] = { "*", "*@school.example", "a", "school.example", "a@", "@b",
+	    "a@b/x", "a b@c", "a@*", "" };
+	char text[256];
+	struct conf *c;
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, BASE "\nreader \"%s\" {\nclasses = { a } }", bad[i]);
+		refused(str_of(text), 4, "reader \"");
+		snprintf(text, sizeof text, BASE "xmpp {\nadmins = { \"a@b\",\n\"%s\" } }", bad[i]);
+		refused(str_of(text), 4, "xmpp.admins \"");
+	}
+	refused(STR_LIT(BASE "reader a@b { reducers = { x } }"), 2, "reader \"a@b\" has no classes");
+	c = read_ok(BASE "reader a@b { classes = { \"7b\", \"8a\" } reducers = { x.y } }\n"
+	    "xmpp { admins = { \"Ä@b\" } }");
+	assert_int_equal(c->n_readers, 1);
+	assert_string_equal(c->readers[0].jid, "a@b");
+	assert_list(&c->readers[0].classes, "7b 8a");
+	assert_list(&c->readers[0].reducers, "x.y");
+	assert_list(&c->xmpp_admins, "Ä@b");
+	conf_free(c);
+}
+
+static void
 test_remote_plaintext(void **state)
 {
 	static const char *remote[] = { "10.0.0.1", "xmpp.example", "128.0.0.1", "::2", "0.0.0.0",
@@ -554,6 +582,7 @@ main(void)
 		cmocka_unit_test(test_origins),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_jids),
+		cmocka_unit_test(test_people),
 		cmocka_unit_test(test_remote_plaintext),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_example),

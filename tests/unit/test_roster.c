@@ -103,11 +103,11 @@ test_school(void **state)
 	assert_int_equal(b->n_teachers, 1);
 	assert_int_equal(b->n_students, 2);
 	assert_true(strcmp(b->students[0]->pseudonym, b->students[1]->pseudonym) < 0);
-	assert_true(roster_teaches(b, STR_LIT("t1@school.test")));
-	assert_false(roster_teaches(b, STR_LIT("t2@school.test")));
-	assert_false(roster_teaches(b, STR_LIT("t1@school.tes")));
-	assert_false(roster_teaches(b, STR_LIT("t1@school.testt")));
-	assert_false(roster_teaches(b, STR_LIT("")));
+	assert_int_equal(roster_reads_class(b, STR_LIT("t1@school.test"), NULL), ROSTER_AS_TEACHER);
+	assert_false(roster_reads_class(b, STR_LIT("t2@school.test"), NULL));
+	assert_false(roster_reads_class(b, STR_LIT("t1@school.tes"), NULL));
+	assert_false(roster_reads_class(b, STR_LIT("t1@school.testt"), NULL));
+	assert_false(roster_reads_class(b, STR_LIT(""), NULL));
 	assert_null(roster_class(r, STR_LIT("7")));
 
 	s1 = roster_student(r, STR_LIT("s1"));
@@ -117,14 +117,14 @@ test_school(void **state)
 	assert_int_equal(s1->n_readers, 2);
 	assert_int_equal(s2->n_classes, 2);
 	assert_ptr_equal(roster_by_pseudonym(r, str_of(s1->pseudonym)), s1);
-	assert_true(roster_may_read(s1, STR_LIT("s1@school.test")));
-	assert_true(roster_may_read(s1, STR_LIT("g1@home.test")));
-	assert_true(roster_may_read(s1, STR_LIT("t1@school.test")));
-	assert_false(roster_may_read(s1, STR_LIT("t2@school.test")));
-	assert_true(roster_may_read(s2, STR_LIT("t1@school.test")));
-	assert_true(roster_may_read(s2, STR_LIT("t2@school.test")));
-	assert_false(roster_may_read(s2, STR_LIT("g1@home.test")));
-	assert_false(roster_may_read(s2, STR_LIT("")));
+	assert_true(roster_reads_student(s1, STR_LIT("s1@school.test"), NULL));
+	assert_true(roster_reads_student(s1, STR_LIT("g1@home.test"), NULL));
+	assert_true(roster_reads_student(s1, STR_LIT("t1@school.test"), NULL));
+	assert_false(roster_reads_student(s1, STR_LIT("t2@school.test"), NULL));
+	assert_true(roster_reads_student(s2, STR_LIT("t1@school.test"), NULL));
+	assert_true(roster_reads_student(s2, STR_LIT("t2@school.test"), NULL));
+	assert_false(roster_reads_student(s2, STR_LIT("g1@home.test"), NULL));
+	assert_false(roster_reads_student(s2, STR_LIT(""), NULL));
 	assert_null(roster_student(r, STR_LIT("S1")));
 
 	version = roster_version(r);

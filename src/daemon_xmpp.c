@@ -106,31 +106,78 @@ daemon_list(const struct daemon *d)
 	return mem_alloc((n * d->conf->n_components + 1) * sizeof(struct reducer *));
 }
 
+static bool
+daemon_has_word(const struct conf_list *list, const char *word)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i], word) == 0)
+			return true;
+	return false;
+}
+
+/* What the sections with the JID of `first` publish in one way; NULL: nothing. */
+static const struct reducer **
+daemon_published(const struct daemon *d, size_t first, const char *backend)
+{
+	const struct conf *c = d->conf;
+	const struct reducer **list = daemon_list(d);
+	size_t n = 0;
+
+	for (size_t i = first; i < c->n_components; i++)
+		if (daemon_same_jid(c, i, first) && daemon_has_word(&c->components[i].pubsub, backend))
+			daemon_gather(d, &c->components[i], list, &n);
+	list[n] = NULL;
+	if (n > 0)
+		return list;
+	mem_free(list);
+	return NULL;
+}
+
+/* Whether each section with the JID of `first` publishes something. */
+static bool
+daemon_check_jid(const struct daemon *d, size_t first, char **why)
+{
+	const struct conf *c = d->conf;
+	const struct reducer **list = daemon_list(d);
+	bool ok = true;
+
+	for (size_t i = first; ok && i < c->n_components; i++) {
+		size_t n = 0;
+
+		ok = !daemon_same_jid(c, i, first) ||
+		    daemon_gather(d, &c->components[i], list, &n) > 0 ||
+		    daemon_nothing_published(c, &c->components[i], why);
+	}
+	mem_free(list);
+	return ok;
+}
+
 /* Adds the JID of entry `first` with the reducers of every entry that shares
  * it: one JID is one component stream. */
 static bool
 daemon_add_jid(struct daemon *d, size_t first, char **why)
 {
-	const struct conf *c = d->conf;
-	const struct reducer **list;
+	static const char *const ways[] = { "xmpp", "xmpp-server" };
+	const struct conf_component *cc = &d->conf->components[first];
+	struct xmpp_publication p[sizeof ways / sizeof *ways];
 	char *secret;
 	size_t n = 0;
 	bool ok;
 
-	list = daemon_list(d);
-	for (size_t i = first; i < c->n_components; i++)
-		if (daemon_same_jid(c, i, first) && daemon_gather(d, &c->components[i], list, &n) == 0) {
-			mem_free(list);
-			return daemon_nothing_published(c, &c->components[i], why);
-		}
-	list[n] = NULL;
-	secret = crypt_secret_read(c->components[first].secret_file, why);
-	ok = secret != NULL && xmpp_add_component(d->xmpp, c->components[first].jid, secret,
-	    c->components[first].secret_file, list, why);
-	if (secret != NULL)
-		mem_wipe(secret, strlen(secret));
+	if (!daemon_check_jid(d, first, why))
+		return false;
+	secret = crypt_secret_read(cc->secret_file, why);
+	if (secret == NULL)
+		return false;
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		p[n] = (struct xmpp_publication){ ways[i], daemon_published(d, first, ways[i]) };
+		n += p[n].reducers != NULL;
+	}
+	ok = xmpp_add_component(d->xmpp, cc->jid, secret, cc->secret_file, p, n, why);
+	mem_wipe(secret, strlen(secret));
 	mem_free(secret);
-	mem_free(list);
+	while (n > 0)
+		mem_free((void *)p[--n].reducers);
 	return ok;
 }
 
@@ -153,6 +200,9 @@ daemon_xmpp(struct daemon *d, char **why)
 		.server = c->xmpp_server,
 		.window = (unsigned)c->xmpp_window,
 		.feed = d->feed,
+		.pubsub = c->xmpp_pubsub_service,
+		.max_items = (unsigned)c->xmpp_pubsub_max_items,
+		.key = str_of(d->key),
 	};
 
 	if (c->xmpp_host == NULL || c->xmpp_host[0] == '\0') {

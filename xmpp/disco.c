@@ -74,8 +74,41 @@ disco_info(struct request *q)
 	reply_end(&q->reply, &w);
 }
 
+/* Nodes at the server's service, which lists them to everybody by names that say
+ * nothing. An entry's data is the place of the telling name, plus one. */
+struct disco_elsewhere {
+	struct service *service;
+	struct page *page;
+	struct buf names;
+};
+
 static void
-disco_send_items(struct request *q, const char *node, struct page *p)
+disco_elsewhere_cb(void *arg, const struct node *n)
+{
+	struct disco_elsewhere *l = arg;
+	struct service *s = l->service;
+	char name[NODE_MAX + 1], opaque[NODE_OPAQUE_LEN + 1];
+
+	if (node_write(n, name) != ERR_OK)
+		return;
+	node_opaque(s->o.key, str_of(name), opaque);
+	page_add(l->page, str_of(opaque), DISCO_ITEM_BYTES + strlen(s->o.pubsub) +
+	    NODE_OPAQUE_LEN + page_cost(str_of(name)), l->names.len + 1);
+	buf_add(&l->names, name, strlen(name) + 1);
+}
+
+/* XEP-0030 §4.1: an item's JID may be another's. */
+static void
+disco_list_elsewhere(struct disco_elsewhere *l, struct str reader)
+{
+	struct service *s = l->service;
+
+	if (s->o.elsewhere != NULL && reader.n > 0)
+		access_nodes(hub_roster(s->o.hub), reader, s->o.elsewhere, disco_elsewhere_cb, l);
+}
+
+static void
+disco_send_items(struct request *q, const char *node, struct page *p, struct str names)
 {
 	struct xmlw w = reply_begin(&q->reply);
 
@@ -84,8 +117,11 @@ disco_send_items(struct request *q, const char *node, struct page *p)
 	page_choose(p);
 	for (size_t i = p->from; i < p->to; i++) {
 		xmlw_open(&w, "item", NULL);
-		xmlw_attrz(&w, "jid", q->reply.service->o.jid);
+		xmlw_attrz(&w, "jid", p->v[i].data > 0 ? q->reply.service->o.pubsub
+		                                       : q->reply.service->o.jid);
 		xmlw_attrz(&w, node != NULL ? "name" : "node", p->v[i].id);
+		if (p->v[i].data > 0)
+			xmlw_attrz(&w, "name", names.p + p->v[i].data - 1);
 		xmlw_close(&w);
 	}
 	page_write(p, &w);
@@ -115,21 +151,24 @@ disco_items(struct request *q)
 	const char *node = xml_attr(q->query, "node");
 	struct page p;
 	struct disco_listing l = { &p, DISCO_ITEM_BYTES + strlen(s->o.jid) };
+	struct disco_elsewhere more = { .service = s, .page = &p, .names = BUF_INIT(0) };
 
 	if (!page_read(q->query, &p)) {
 		reply_fault(&q->reply, FAULT_BAD_REQUEST);
 		return;
 	}
-	if (node == NULL)
+	if (node == NULL) {
 		service_list(s, q->reader, &p, l.cost);
-	else if (service_admit(s, q->reader, node, NULL) == ERR_OK)
+		disco_list_elsewhere(&more, q->reader);
+	} else if (service_admit(s, q->reader, node, NULL) == ERR_OK) {
 		hub_items(s->o.hub, str_of(node), q->reader, disco_item_cb, &l);
-	else {
+	} else {
 		reply_fault(&q->reply, FAULT_NOT_FOUND);
 		return;
 	}
-	disco_send_items(q, node, &p);
+	disco_send_items(q, node, &p, buf_view(&more.names));
 	page_free(&p);
+	buf_free(&more.names);
 }
 
 /* XEP-0092 §3; the version is for those who have something to read here. */

@@ -38,6 +38,11 @@ service_new(const struct service_options *o)
 	s->o.jid = mem_strdup(o->jid);
 	s->o.server = mem_strdup(o->server);
 	s->o.reducers = service_copy_reducers(o->reducers);
+	if (o->elsewhere != NULL) {
+		s->o.elsewhere = service_copy_reducers(o->elsewhere);
+		s->o.pubsub = mem_strdup(o->pubsub);
+		s->o.key.p = mem_str(o->key);
+	}
 	s->out = BUF_INIT(SERVICE_OUT_MAX);
 	s->book = book_new();
 	s->door = hub_door_new(o->hub, &notify_door_ops, s);
@@ -60,6 +65,12 @@ service_free(struct service *s)
 	book_free(s->book);
 	loop_timer_free(s->tick);
 	buf_free(&s->out);
+	if (s->o.elsewhere != NULL) {
+		mem_wipe((char *)s->o.key.p, s->o.key.n);
+		mem_free((char *)s->o.key.p);
+		mem_free((char *)s->o.pubsub);
+	}
+	mem_free((void *)s->o.elsewhere);
 	mem_free((void *)s->o.reducers);
 	mem_free((char *)s->o.jid);
 	mem_free((char *)s->o.server);
@@ -114,7 +125,7 @@ static bool
 service_publishes(const struct service *s, const struct node *n)
 {
 	if (n->kind == NODE_ROSTER)
-		return true;
+		return s->o.reducers[0] != NULL;
 	for (size_t i = 0; s->o.reducers[i] != NULL; i++)
 		if (strcmp(s->o.reducers[i]->id, n->reducer) == 0)
 			return true;

@@ -23,6 +23,15 @@ struct xmpp_options {
 	unsigned window;     /* messages in flight before a ping is answered; 0: XMPP_WINDOW */
 	struct feed *feed;   /* for producers; NULL: there are none */
 	unsigned timeout_ms; /* to connect and be let in; 0: LINK_TIMEOUT_MS */
+	const char *pubsub;  /* the server's PubSub service; NULL or "": "pubsub." and server */
+	unsigned max_items;  /* of a node there; 0: PUBLISHER_MAX_ITEMS */
+	struct str key;      /* the organisation's, for the names of nodes there; borrowed */
+};
+
+/* Which reducers (ends with NULL) are published in which way (xmpp/backend). */
+struct xmpp_publication {
+	const char *backend;
+	const struct reducer *const *reducers;
 };
 
 /* hub and kvs are borrowed. Nothing is connected yet. Make it after the hub: a
@@ -30,11 +39,12 @@ struct xmpp_options {
 struct xmpp *xmpp_new(struct loop *l, struct hub *hub, struct kvs *kvs,
     const struct xmpp_options *o);
 
-/* Adds a component that publishes these reducers (ends with NULL). Everything
- * is copied; secret_file is what the log names in place of the secret. false
- * with *why (mem_free it) for what is no component JID or stands twice. */
+/* Adds a component with what it publishes; at most one of each backend.
+ * Everything is copied; secret_file is what the log names in place of the
+ * secret. false with *why (mem_free it) for what is no component JID or stands
+ * twice, and for an unknown backend. */
 bool xmpp_add_component(struct xmpp *x, const char *jid, const char *secret,
-    const char *secret_file, const struct reducer *const *reducers, char **why);
+    const char *secret_file, const struct xmpp_publication *p, size_t n, char **why);
 
 /* Loads the subscriptions, then connects. */
 void xmpp_start(struct xmpp *x);

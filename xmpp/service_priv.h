@@ -45,6 +45,11 @@ struct service_options {
 	const char *jid;
 	const char *server;
 	const struct reducer *const *reducers;
+	/* Published at the server's service instead or as well; NULL: none. Its nodes
+	 * have other names, made with the organisation's key. */
+	const struct reducer *const *elsewhere;
+	const char *pubsub;
+	struct str key;
 	struct feed *feed; /* NULL: no producers */
 	unsigned window;
 	const struct service_sink *sink;
@@ -63,7 +68,7 @@ struct feed_door;
 struct publish_cache;
 
 struct service {
-	struct service_options o; /* jid, server and reducers owned */
+	struct service_options o; /* strings and reducers owned */
 	struct hub_door *door;
 	struct book *book;
 	struct buf out;           /* one stanza at a time */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* xmpp: the door as the daemon sees it: components, each a service on a link. */
+/* xmpp: the door as the daemon sees it: components, each one or more backends
+ * on a link. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "xmpp/backend.h"
 #include "xmpp/link.h"
 #include "xmpp/service.h"
-#include "xmpp/service_priv.h"
 
 #define XMPP_JID_MAX 1023 /* RFC 7622 §3.2 */
 
@@ -12,10 +13,16 @@ struct xmpp_component {
 	LIST_ENTRY(xmpp_component) entry;
 	struct xmpp *xmpp;
 	char *jid;
-	struct service *service;
+	void *backend[BACKENDS]; /* as in the table; NULL: publishes nothing that way */
 	struct link *link;
+	size_t loading;          /* backends that are not loaded yet */
 	uint64_t connects;
 };
+
+/* Those of the component that are there. */
+#define BACKENDS_EACH(c, i)                \
+	for (int i = 0; i < BACKENDS; i++) \
+		if ((c)->backend[i] != NULL)
 
 struct xmpp {
 	struct loop *loop;
@@ -40,6 +47,7 @@ xmpp_new(struct loop *l, struct hub *hub, struct kvs *kvs, const struct xmpp_opt
 	x->o = *o;
 	x->o.host = mem_strdup(o->host);
 	x->o.server = o->server != NULL && o->server[0] != '\0' ? mem_strdup(o->server) : NULL;
+	x->o.pubsub = o->pubsub != NULL && o->pubsub[0] != '\0' ? mem_strdup(o->pubsub) : NULL;
 	x->o.window = o->window ? o->window : XMPP_WINDOW;
 	LIST_INIT(&x->components);
 	return x;
@@ -79,7 +87,8 @@ xmpp_up_cb(void *arg)
 	struct xmpp_component *c = arg;
 
 	c->connects++;
-	service_up(c->service);
+	BACKENDS_EACH(c, i)
+		backends[i]->up(c->backend[i]);
 }
 
 static void
@@ -87,7 +96,8 @@ xmpp_down_cb(void *arg)
 {
 	struct xmpp_component *c = arg;
 
-	service_down(c->service);
+	BACKENDS_EACH(c, i)
+		backends[i]->down(c->backend[i]);
 }
 
 static void
@@ -95,7 +105,9 @@ xmpp_stanza_cb(void *arg, const struct xml *stanza)
 {
 	struct xmpp_component *c = arg;
 
-	service_stanza(c->service, stanza);
+	BACKENDS_EACH(c, i)
+		if (backends[i]->stanza(c->backend[i], stanza))
+			return;
 }
 
 static void
@@ -103,7 +115,9 @@ xmpp_refused_cb(void *arg, const struct xml *head)
 {
 	struct xmpp_component *c = arg;
 
-	service_refused(c->service, head);
+	BACKENDS_EACH(c, i)
+		if (backends[i]->refused(c->backend[i], head))
+			return;
 }
 
 static void
@@ -111,7 +125,8 @@ xmpp_room_cb(void *arg)
 {
 	struct xmpp_component *c = arg;
 
-	service_room(c->service);
+	BACKENDS_EACH(c, i)
+		backends[i]->room(c->backend[i]);
 }
 
 static const struct link_ops xmpp_link_ops = {
@@ -146,15 +161,54 @@ xmpp_domain(const char *jid)
 	return NULL;
 }
 
+static bool
+xmpp_is_new(const struct xmpp *x, const char *domain)
+{
+	const struct xmpp_component *c;
+
+	LIST_FOREACH(c, &x->components, entry)
+		if (strcmp(c->jid, domain) == 0)
+			return false;
+	return true;
+}
+
+/* What the component publishes in that way; NULL: nothing. */
+static const struct reducer *const *
+xmpp_published(const struct xmpp_publication *p, size_t n, const char *backend)
+{
+	for (size_t k = 0; k < n; k++)
+		if (strcmp(p[k].backend, backend) == 0)
+			return p[k].reducers;
+	return NULL;
+}
+
+static void
+xmpp_backends_open(struct xmpp_component *c, struct backend_options *o,
+    const struct xmpp_publication *p, size_t n)
+{
+	static const struct reducer *const none[] = { NULL };
+
+	o->elsewhere = xmpp_published(p, n, "xmpp-server");
+	for (int i = 0; i < BACKENDS; i++) {
+		o->reducers = xmpp_published(p, n, backends[i]->name);
+		if (o->reducers == NULL && backends[i]->always)
+			o->reducers = none;
+		if (o->reducers != NULL)
+			c->backend[i] = backends[i]->open(o);
+	}
+}
+
 static void
 xmpp_component_new(struct xmpp *x, char *jid, const char *secret, const char *secret_file,
-    const struct reducer *const *reducers)
+    const struct xmpp_publication *p, size_t n)
 {
 	const char *server = x->o.server != NULL ? x->o.server : strchr(jid, '.') + 1;
+	char *pubsub = x->o.pubsub != NULL ? mem_strdup(x->o.pubsub) : mem_printf("pubsub.%s", server);
 	struct xmpp_component *c;
-	struct service_options so = {
+	struct backend_options bo = {
 		.loop = x->loop, .hub = x->hub, .kvs = x->kvs, .jid = jid, .server = server,
-		.reducers = reducers, .feed = x->o.feed, .window = x->o.window, .sink = &xmpp_sink,
+		.pubsub = pubsub, .key = x->o.key, .feed = x->o.feed, .window = x->o.window,
+		.max_items = x->o.max_items, .sink = &xmpp_sink,
 	};
 	struct link_options lo = {
 		.host = x->o.host, .port = x->o.port, .jid = jid, .server = server,
@@ -162,34 +216,36 @@ xmpp_component_new(struct xmpp *x, char *jid, const char *secret, const char *se
 	};
 
 	MEM_NEW(c);
-	so.sink_arg = c;
+	bo.sink_arg = c;
 	c->xmpp = x;
 	c->jid = jid;
 	c->link = link_new(x->loop, &lo, secret, &xmpp_link_ops, c);
-	c->service = service_new(&so);
+	xmpp_backends_open(c, &bo, p, n);
 	LIST_INSERT_HEAD(&x->components, c, entry);
+	mem_free(pubsub);
 }
 
 bool
 xmpp_add_component(struct xmpp *x, const char *jid, const char *secret, const char *secret_file,
-    const struct reducer *const *reducers, char **why)
+    const struct xmpp_publication *p, size_t n, char **why)
 {
-	char *domain = xmpp_domain(jid);
-	const struct xmpp_component *c;
+	char *domain;
 
+	for (size_t i = 0; i < n; i++)
+		if (backend_find(p[i].backend, why) < 0)
+			return false;
+	domain = xmpp_domain(jid);
 	if (domain == NULL) {
 		*why = mem_printf(
 		    "component jid \"%s\" is no domain such as lectern.school.example", jid);
 		return false;
 	}
-	LIST_FOREACH(c, &x->components, entry) {
-		if (strcmp(c->jid, domain) == 0) {
-			*why = mem_printf("component jid \"%s\" stands twice", domain);
-			mem_free(domain);
-			return false;
-		}
+	if (!xmpp_is_new(x, domain)) {
+		*why = mem_printf("component jid \"%s\" stands twice", domain);
+		mem_free(domain);
+		return false;
 	}
-	xmpp_component_new(x, domain, secret, secret_file, reducers);
+	xmpp_component_new(x, domain, secret, secret_file, p, n);
 	return true;
 }
 
@@ -198,7 +254,7 @@ xmpp_loaded_cb(void *arg)
 {
 	struct xmpp_component *c = arg;
 
-	if (c->xmpp->stopped_cb == NULL) /* not told to stop meanwhile */
+	if (--c->loading == 0 && c->xmpp->stopped_cb == NULL) /* not told to stop meanwhile */
 		link_start(c->link);
 }
 
@@ -207,8 +263,12 @@ xmpp_start(struct xmpp *x)
 {
 	struct xmpp_component *c;
 
-	LIST_FOREACH(c, &x->components, entry)
-		service_load(c->service, xmpp_loaded_cb, c);
+	LIST_FOREACH(c, &x->components, entry) {
+		BACKENDS_EACH(c, i)
+			c->loading++;
+		BACKENDS_EACH(c, i)
+			backends[i]->load(c->backend[i], xmpp_loaded_cb, c);
+	}
 }
 
 void
@@ -227,7 +287,8 @@ xmpp_status(const struct xmpp *x, struct jsonw *w)
 		jsonw_kz(w, "detail", s == LINK_UP ? NULL : link_detail(c->link));
 		jsonw_kuint(w, "connects", c->connects);
 		jsonw_kuint(w, "queue", link_queued(c->link));
-		service_write(c->service, w);
+		BACKENDS_EACH(c, i)
+			backends[i]->write(c->backend[i], w);
 		jsonw_object_end(w);
 	}
 	jsonw_array_end(w);
@@ -239,8 +300,11 @@ xmpp_pending(const struct xmpp *x)
 	const struct xmpp_component *c;
 	size_t n = 0;
 
-	LIST_FOREACH(c, &x->components, entry)
-		n += link_queued(c->link) + service_pending(c->service);
+	LIST_FOREACH(c, &x->components, entry) {
+		n += link_queued(c->link);
+		BACKENDS_EACH(c, i)
+			n += backends[i]->pending(c->backend[i]);
+	}
 	return n;
 }
 
@@ -292,12 +356,14 @@ xmpp_free(struct xmpp *x)
 		return;
 	while ((c = LIST_FIRST(&x->components)) != NULL) {
 		LIST_REMOVE(c, entry);
-		service_free(c->service);
+		BACKENDS_EACH(c, i)
+			backends[i]->close(c->backend[i]);
 		link_free(c->link);
 		mem_free(c->jid);
 		mem_free(c);
 	}
 	mem_free((char *)x->o.host);
 	mem_free((char *)x->o.server);
+	mem_free((char *)x->o.pubsub);
 	mem_free(x);
 }

@@ -21,6 +21,7 @@ struct conf_component {
 	char *jid;         /* writing.lectern.school.example */
 	char *secret_file;
 	struct conf_list reducers; /* empty: all of the component's */
+	struct conf_list pubsub;   /* "xmpp", "xmpp-server" */
 	char *process;     /* "daemon", or "own": lecternd --component NAME runs it */
 };
 
@@ -97,6 +98,8 @@ struct conf {
 	char *xmpp_server;             /* domain pinged for flow control */
 	bool xmpp_insecure_ok;         /* plaintext to an address that is not loopback */
 	long xmpp_window;              /* messages in flight between pings */
+	char *xmpp_pubsub_service;     /* the server's; NULL: "pubsub." and server */
+	long xmpp_pubsub_max_items;    /* of a node there */
 	struct conf_list xmpp_admins;  /* who may use the commands of admins */
 
 	struct conf_component *components;

@@ -15,6 +15,7 @@ static const char *const methods[] = { "token", "testcase_auth", "local_storage"
 	"hash_identify", "guest", NULL };
 static const char *const roster_backends[] = { "csv", NULL };
 static const char *const kvs_backends[] = { "memory", NULL };
+static const char *const pubsub_backends[] = { "xmpp", "xmpp-server", NULL };
 static const char *const processes[] = { "daemon", "own", NULL };
 static const char *const actions[] = { "TRANSMIT", "MAINTAIN", "DROP", NULL };
 
@@ -119,6 +120,13 @@ const struct conf_row conf_rows[] = {
 	{ IN("xmpp", "window", xmpp_window, CONF_NUMBER), .min = 1, .max = 100000,
 	    .standard = "200", .restart = true,
 	    .help = "Messages sent ahead of the server's answer to a ping" },
+	{ IN("xmpp", "pubsub_service", xmpp_pubsub_service, CONF_STRING), .restart = true,
+	    .check = conf_is_domain, .expected = "a domain such as pubsub.school.example",
+	    .help = "The server's PubSub service, for \"xmpp-server\"; \"pubsub.\" and server "
+	    "when not set" },
+	{ IN("xmpp", "pubsub_max_items", xmpp_pubsub_max_items, CONF_NUMBER), .min = 1,
+	    .max = 100000, .standard = "256", .restart = true,
+	    .help = "Items of one node there; the server must allow as many" },
 	{ IN("xmpp", "admins", xmpp_admins, CONF_LIST), .check = jid_is_person,
 	    .expected = "the JID of a person such as admin@school.example",
 	    .help = "JIDs that may use the admins' commands; they may read no data by that" },
@@ -131,6 +139,9 @@ const struct conf_row conf_rows[] = {
 	{ COMPONENT("reducers", reducers, CONF_LIST), .restart = true, .check = conf_is_filled,
 	    .expected = "a reducer's name such as \"time_on_task\"",
 	    .help = "Reducers to publish; all of the component's when empty" },
+	{ COMPONENT("pubsub", pubsub, CONF_LIST), .standard = "xmpp", .known = pubsub_backends,
+	    .restart = true,
+	    .help = "Where: xmpp is the component itself, xmpp-server the server's service" },
 	{ COMPONENT("process", process, CONF_STRING), .standard = "daemon", .known = processes,
 	    .restart = true,
 	    .help = "Where its reducers run; own: in lecternd --component NAME" },

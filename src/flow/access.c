@@ -3,6 +3,7 @@
  * answered from the roster it is given. */
 #include "flow/access.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -63,6 +64,51 @@ access_may_read(const struct roster *r, struct str reader, const struct node *n)
 	return access_as(r, reader, n) != ROSTER_AS_NOBODY;
 }
 
+bool
+access_exists(const struct roster *r, const struct node *n)
+{
+	return access_class(r, n) != NULL || access_student(r, n) != NULL;
+}
+
+/* Who might read: each is asked about. */
+struct access_asking {
+	const struct roster *roster;
+	const struct node *node;
+	access_reader_cb *cb;
+	void *arg;
+};
+
+static void
+access_ask(const struct access_asking *a, const char *jid)
+{
+	if (access_may_read(a->roster, str_of(jid), a->node))
+		a->cb(a->arg, str_of(jid));
+}
+
+static void
+access_ask_class(const struct access_asking *a, const struct roster_class *c)
+{
+	for (size_t i = 0; i < c->n_teachers; i++)
+		access_ask(a, c->teachers[i]);
+	for (size_t i = 0; i < c->n_grants; i++)
+		access_ask(a, c->grants[i]->jid);
+}
+
+void
+access_readers(const struct roster *r, const struct node *n, access_reader_cb *cb, void *arg)
+{
+	const struct access_asking a = { r, n, cb, arg };
+	const struct roster_student *s = access_student(r, n);
+	const struct roster_class *c = access_class(r, n);
+
+	if (c != NULL)
+		access_ask_class(&a, c);
+	for (size_t i = 0; s != NULL && i < s->n_readers; i++)
+		access_ask(&a, s->readers[i]);
+	for (size_t i = 0; s != NULL && i < s->n_classes; i++)
+		access_ask_class(&a, s->classes[i]);
+}
+
 /* One listing under way. */
 struct access_list {
 	const struct roster *roster;
@@ -83,8 +129,8 @@ access_list_reducers(struct access_list *l)
 		if ((*r)->internal || strlen((*r)->id) > NODE_MAX)
 			continue;
 		memcpy(l->node.reducer, (*r)->id, strlen((*r)->id) + 1);
-		if (node_write(&l->node, name) == ERR_OK &&
-		    access_may_read(l->roster, l->reader, &l->node))
+		if (node_write(&l->node, name) == ERR_OK && (l->reader.p == NULL ||
+		    access_may_read(l->roster, l->reader, &l->node)))
 			l->cb(l->arg, &l->node);
 	}
 }
@@ -95,6 +141,8 @@ access_list_class(struct access_list *l, const struct roster_class *c)
 	l->node.kind = NODE_CLASS;
 	node_class_write(str_of(c->name), l->node.owner);
 	access_list_reducers(l);
+	if (l->reducers[0] == NULL)
+		return;
 	l->node.kind = NODE_ROSTER;
 	l->node.reducer[0] = '\0';
 	l->cb(l->arg, &l->node);
@@ -107,8 +155,8 @@ access_by_pseudonym(const void *a, const void *b)
 	    (*(const struct roster_student *const *)b)->pseudonym);
 }
 
-/* The students the reader may read, in the order of what is seen outside: that
- * of their ids would tell something about the ids. */
+/* The students the reader (NULL: anybody) may read, in the order of what is seen
+ * outside: that of their ids would tell something about the ids. */
 static const struct roster_student **
 access_readable(const struct roster *r, struct str reader, size_t *n)
 {
@@ -116,14 +164,16 @@ access_readable(const struct roster *r, struct str reader, size_t *n)
 
 	*n = 0;
 	for (size_t i = 0; i < roster_students(r); i++)
-		if (roster_reads_student(roster_student_at(r, i), reader, NULL) != ROSTER_AS_NOBODY)
+		if (reader.p == NULL ||
+		    roster_reads_student(roster_student_at(r, i), reader, NULL) != ROSTER_AS_NOBODY)
 			v[(*n)++] = roster_student_at(r, i);
 	qsort(v, *n, sizeof *v, access_by_pseudonym);
 	return v;
 }
 
-void
-access_nodes(const struct roster *r, struct str reader,
+/* reader.p NULL: everything. */
+static void
+access_list(const struct roster *r, struct str reader,
     const struct reducer *const *reducers, access_node_cb *cb, void *arg)
 {
 	struct access_list l = { .roster = r, .reader = reader, .reducers = reducers, .cb = cb, .arg = arg };
@@ -131,7 +181,8 @@ access_nodes(const struct roster *r, struct str reader,
 	size_t n;
 
 	for (size_t i = 0; i < roster_classes(r); i++)
-		if (roster_reads_class(roster_class_at(r, i), reader, NULL) != ROSTER_AS_NOBODY)
+		if (reader.p == NULL ||
+		    roster_reads_class(roster_class_at(r, i), reader, NULL) != ROSTER_AS_NOBODY)
 			access_list_class(&l, roster_class_at(r, i));
 	l.node.kind = NODE_STUDENT;
 	students = access_readable(r, reader, &n);
@@ -140,4 +191,19 @@ access_nodes(const struct roster *r, struct str reader,
 		access_list_reducers(&l);
 	}
 	mem_free(students);
+}
+
+void
+access_nodes(const struct roster *r, struct str reader,
+    const struct reducer *const *reducers, access_node_cb *cb, void *arg)
+{
+	assert(reader.p != NULL);
+	access_list(r, reader, reducers, cb, arg);
+}
+
+void
+access_all_nodes(const struct roster *r, const struct reducer *const *reducers,
+    access_node_cb *cb, void *arg)
+{
+	access_list(r, (struct str){ NULL, 0 }, reducers, cb, arg);
 }

@@ -16,11 +16,22 @@ const struct roster_student *access_student(const struct roster *r, const struct
 enum roster_as access_as(const struct roster *r, struct str reader, const struct node *n);
 bool access_may_read(const struct roster *r, struct str reader, const struct node *n);
 
+/* Whether the roster has its class or student. */
+bool access_exists(const struct roster *r, const struct node *n);
+
+/* The JID of everyone who may read the node, some perhaps more than once. */
+typedef void access_reader_cb(void *arg, struct str jid);
+void access_readers(const struct roster *r, const struct node *n, access_reader_cb *cb,
+    void *arg);
+
 /* Every node the reader may read, for these reducers (NULL-terminated, internal
  * ones are passed over): classes by name, each with its reducers in the order
  * of the table and then _roster; after them students by pseudonym. */
 typedef void access_node_cb(void *arg, const struct node *n);
 void access_nodes(const struct roster *r, struct str reader,
     const struct reducer *const *reducers, access_node_cb *cb, void *arg);
+/* Every node that there is, in the same order. */
+void access_all_nodes(const struct roster *r, const struct reducer *const *reducers,
+    access_node_cb *cb, void *arg);
 
 #endif

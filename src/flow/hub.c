@@ -95,18 +95,26 @@ hub_leave(struct hub *h)
 /* ---- access ---- */
 
 enum err
+hub_find(struct hub *h, struct str node, struct node *out)
+{
+	const struct reducer *r;
+
+	if (node_parse(node, out) != ERR_OK)
+		return ERR_NOT_FOUND;
+	r = engine_reducer(h->engine, str_of(out->reducer));
+	if (out->kind != NODE_ROSTER && (r == NULL || r->internal))
+		return ERR_NOT_FOUND;
+	return access_exists(h->roster, out) ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err
 hub_may_read(struct hub *h, struct str node, struct str reader, struct node *out)
 {
 	struct node is;
-	const struct reducer *r;
+	enum err e = hub_find(h, node, &is);
 
-	if (node_parse(node, &is) != ERR_OK)
-		return ERR_NOT_FOUND;
-	r = engine_reducer(h->engine, str_of(is.reducer));
-	if (is.kind != NODE_ROSTER && (r == NULL || r->internal))
-		return ERR_NOT_FOUND;
-	if (access_class(h->roster, &is) == NULL && access_student(h->roster, &is) == NULL)
-		return ERR_NOT_FOUND;
+	if (e != ERR_OK)
+		return e;
 	if (!access_may_read(h->roster, reader, &is))
 		return ERR_FORBIDDEN;
 	if (out != NULL)
@@ -262,7 +270,8 @@ hub_check_access(struct hub *h, struct hub_node *n)
 	struct hub_sub *s;
 
 	TAILQ_FOREACH(s, &n->subs, of_node)
-		if (!access_may_read(h->roster, str_of(s->reader->jid), &n->is))
+		if (s->reader == NULL ? !access_exists(h->roster, &n->is)
+		                      : !access_may_read(h->roster, str_of(s->reader->jid), &n->is))
 			hub_sub_revoke(s);
 }
 
@@ -273,8 +282,10 @@ hub_end(struct hub_sub *s)
 {
 	struct hub_door *d = s->door;
 
-	metric_add(METRIC_REVOKED, 1);
-	log_notice("access revoked reader=%s node=%s", s->reader->jid, s->node->name);
+	if (s->reader != NULL) {
+		metric_add(METRIC_REVOKED, 1);
+		log_notice("access revoked reader=%s node=%s", s->reader->jid, s->node->name);
+	}
 	hub_sub_die(s);
 	d->ops->ended(d->arg, s);
 }
@@ -291,6 +302,7 @@ void
 hub_set_roster(struct hub *h, const struct roster *r)
 {
 	struct map_iter it = { 0 };
+	struct hub_door *d;
 
 	assert(h->busy == 0);
 	hub_enter(h);
@@ -302,5 +314,8 @@ hub_set_roster(struct hub *h, const struct roster *r)
 		hub_node_fill(it.value);
 	while (!TAILQ_EMPTY(&h->ending))
 		hub_end(TAILQ_FIRST(&h->ending));
+	TAILQ_FOREACH(d, &h->doors, link)
+		if (d->ops->roster != NULL)
+			d->ops->roster(d->arg);
 	hub_leave(h);
 }

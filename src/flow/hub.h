@@ -63,6 +63,8 @@ struct hub_door_ops {
 	bool (*purge)(void *arg, struct hub_sub *sub);
 	size_t batch_bytes;
 	size_t item_bytes; /* at most what the door puts around an item's JSON */
+	/* Another roster is in force, and what it ends has ended. NULL: not asked. */
+	void (*roster)(void *arg);
 };
 struct hub_door *hub_door_new(struct hub *h, const struct hub_door_ops *ops, void *arg);
 /* Ends its subscriptions without calls, then frees it. */
@@ -77,6 +79,11 @@ void hub_door_ready(struct hub_door *d);
  * towards strangers. ERR_FULL: the reader has HUB_READER_SUBS_MAX already. */
 enum err hub_subscribe(struct hub_door *d, struct str node, struct str reader,
     uint32_t interval_ms, void *user, struct hub_sub **out);
+/* Subscribes the door itself, in no reader's name: for a door that publishes the
+ * node at another service and sees to it who reads it there (access_readers).
+ * Nothing that a peer says may lead here. It ends when the roster has no such
+ * class or student any more. ERR_NOT_FOUND as in hub_subscribe. */
+enum err hub_attach(struct hub_door *d, struct str node, void *user, struct hub_sub **out);
 void hub_unsubscribe(struct hub_sub *s);
 void hub_sub_interval(struct hub_sub *s, uint32_t interval_ms);
 /* While it is held nothing is delivered; the newest value of each item waits.
@@ -92,12 +99,16 @@ void hub_sub_reset(struct hub_sub *s);
 bool hub_sub_is_deleted(const struct hub_sub *s);
 void *hub_sub_user(const struct hub_sub *s);
 const char *hub_sub_node(const struct hub_sub *s);
-const char *hub_sub_reader(const struct hub_sub *s);
+const char *hub_sub_reader(const struct hub_sub *s); /* "" for the door itself */
 
 /* Reads the items of a node in the order of their ids. ERR_NOT_FOUND or
  * ERR_FORBIDDEN as in hub_subscribe. The callback returns false to stop. */
 typedef bool hub_item_cb(void *arg, const struct hub_item *item);
 enum err hub_items(struct hub *h, struct str node, struct str reader, hub_item_cb *cb, void *arg);
+
+/* The ids of all items of a node that the roster has, in order, whoever asks. */
+typedef void hub_id_cb(void *arg, const char *id);
+void hub_item_ids(struct hub *h, const struct node *is, hub_id_cb *cb, void *arg);
 
 /* ERR_OK when the node exists and the reader may read it; or ERR_NOT_FOUND or
  * ERR_FORBIDDEN, uncounted. out may be NULL. */

@@ -141,6 +141,20 @@ hub_reading_gather(struct hub *h, const struct node *is, struct hub_reading *r)
 		qsort(r->v, r->n, sizeof *r->v, hub_entry_order);
 }
 
+void
+hub_item_ids(struct hub *h, const struct node *is, hub_id_cb *cb, void *arg)
+{
+	struct hub_reading r = { 0 };
+
+	if (access_exists(h->roster, is))
+		hub_reading_gather(h, is, &r);
+	for (size_t i = 0; i < r.n; i++) {
+		cb(arg, r.v[i].id);
+		mem_free(r.v[i].id);
+	}
+	mem_free(r.v);
+}
+
 /* Gives one entry. Subscribers of a watched state need its text, too. */
 static bool
 hub_reading_give(const struct hub *h, const struct hub_entry *e, const char *datatype,

@@ -87,7 +87,7 @@ enum hub_life {
 struct hub_sub {
 	struct hub_node *node;
 	struct hub_door *door;
-	struct hub_reader *reader;
+	struct hub_reader *reader; /* NULL: the door itself */
 	void *user;
 	uint32_t interval_ms;
 	enum hub_life life;
@@ -140,6 +140,8 @@ void hub_wake(struct hub *h);
 /* The reader with one more or one less subscription. */
 struct hub_reader *hub_reader_take(struct hub *h, struct str jid);
 void hub_reader_drop(struct hub *h, struct hub_reader *r);
+/* Whether there is such a node; out as in hub_may_read. */
+enum err hub_find(struct hub *h, struct str node, struct node *out);
 /* hub_may_read that counts and logs a refusal. */
 enum err hub_admit(struct hub *h, struct str node, struct str reader, struct node *out);
 

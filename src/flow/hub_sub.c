@@ -290,13 +290,28 @@ hub_sub_serve(struct hub_sub *s)
 
 /* ---- begin and end ---- */
 
+static struct hub_sub *
+hub_sub_new(struct hub_door *d, struct hub_node *n, struct hub_reader *r, void *user)
+{
+	struct hub_sub *s;
+
+	MEM_NEW(s);
+	s->door = d;
+	s->node = n;
+	s->reader = r;
+	s->user = user;
+	s->born = d->hub->leavings;
+	TAILQ_INSERT_TAIL(&n->subs, s, of_node);
+	TAILQ_INSERT_TAIL(&d->subs, s, of_door);
+	return s;
+}
+
 enum err
 hub_subscribe(struct hub_door *d, struct str node, struct str reader,
     uint32_t interval_ms, void *user, struct hub_sub **out)
 {
 	struct hub *h = d->hub;
 	struct hub_reader *r;
-	struct hub_sub *s;
 	struct node is;
 	enum err e = hub_admit(h, node, reader, &is);
 
@@ -305,18 +320,23 @@ hub_subscribe(struct hub_door *d, struct str node, struct str reader,
 	r = hub_reader_take(h, reader);
 	if (r == NULL)
 		return ERR_FULL;
-	MEM_NEW(s);
-	s->door = d;
-	s->reader = r;
-	s->user = user;
-	s->interval_ms = interval_ms;
-	s->born = h->leavings;
-	s->node = hub_node_of(h, &is, node);
-	TAILQ_INSERT_TAIL(&s->node->subs, s, of_node);
-	TAILQ_INSERT_TAIL(&d->subs, s, of_door);
 	metric_add(METRIC_SUBSCRIPTIONS, 1);
-	*out = s;
-	hub_sub_mark_all(s);
+	*out = hub_sub_new(d, hub_node_of(h, &is, node), r, user);
+	(*out)->interval_ms = interval_ms;
+	hub_sub_mark_all(*out);
+	return ERR_OK;
+}
+
+enum err
+hub_attach(struct hub_door *d, struct str node, void *user, struct hub_sub **out)
+{
+	struct node is;
+	enum err e = hub_find(d->hub, node, &is);
+
+	if (e != ERR_OK)
+		return e;
+	*out = hub_sub_new(d, hub_node_of(d->hub, &is, node), NULL, user);
+	hub_sub_mark_all(*out);
 	return ERR_OK;
 }
 
@@ -347,7 +367,8 @@ hub_sub_die(struct hub_sub *s)
 	s->life = HUB_DEAD;
 	hub_sub_stop(s);
 	hub_sub_queue(s, &s->door->hub->dead);
-	metric_sub(METRIC_SUBSCRIPTIONS, 1);
+	if (s->reader != NULL)
+		metric_sub(METRIC_SUBSCRIPTIONS, 1);
 }
 
 void
@@ -360,7 +381,8 @@ hub_sub_free(struct hub_sub *s)
 	TAILQ_REMOVE(&s->door->subs, s, of_door);
 	if (TAILQ_EMPTY(&n->subs))
 		hub_node_free(n);
-	hub_reader_drop(s->door->hub, s->reader);
+	if (s->reader != NULL)
+		hub_reader_drop(s->door->hub, s->reader);
 	mem_free(s);
 }
 
@@ -436,5 +458,5 @@ hub_sub_node(const struct hub_sub *s)
 const char *
 hub_sub_reader(const struct hub_sub *s)
 {
-	return s->reader->jid;
+	return s->reader != NULL ? s->reader->jid : "";
 }

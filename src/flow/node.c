@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/crypt.h"
+#include "base/mem.h"
 
 #define NODE_HASH_CHARS 52 /* base32 of a SHA-256 */
 #define NODE_SCOPE_MAX (ITEM_ID_MAX - PSEUDONYM_LEN - 1)
@@ -187,6 +188,21 @@ node_write(const struct node *n, char *out)
 	    n->kind == NODE_ROSTER ? "_roster" : n->reducer);
 
 	return len > NODE_MAX ? ERR_FULL : ERR_OK;
+}
+
+/* Under a key of its own: the organisation's makes pseudonyms. */
+void
+node_opaque(struct str key, struct str name, char *out)
+{
+	uint8_t own[CRYPT_SHA256], mac[CRYPT_SHA256];
+	struct buf text = BUF_INIT(0);
+
+	crypt_hmac_sha256(key, STR_LIT("lectern: names of nodes at a server's PubSub service"), own);
+	crypt_hmac_sha256((struct str){ (const char *)own, sizeof own }, name, mac);
+	crypt_base32(&text, mac, (NODE_OPAQUE_LEN - 2) * 5 / 8);
+	snprintf(out, NODE_OPAQUE_LEN + 1, "l/%.*s", STR_ARG(buf_view(&text)));
+	buf_free(&text);
+	mem_wipe(own, sizeof own);
 }
 
 void

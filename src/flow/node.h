@@ -30,6 +30,12 @@ enum err node_parse(struct str name, struct node *out);
 /* Into out[NODE_MAX + 1]; ERR_FULL when it would be too long. */
 enum err node_write(const struct node *n, char *out);
 
+/* The name that stands for a node where everybody sees the names of all nodes:
+ * "l/" and the base32 of a keyed hash, into out[NODE_OPAQUE_LEN + 1]. The key is
+ * the organisation's. */
+#define NODE_OPAQUE_LEN 34
+void node_opaque(struct str key, struct str name, char *out);
+
 /* The CLASS of a class of this name, into out[NODE_CLASS_MAX + 1]. */
 void node_class_write(struct str name, char *out);
 /* The inverse, as C string into out[NODE_CLASS_MAX + 1]; false for a hash. */

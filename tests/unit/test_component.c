@@ -89,9 +89,9 @@ end(void **state)
 static bool
 add(const char *jid)
 {
+	const struct xmpp_publication p = { "xmpp", component_reducers() };
 	char *why = NULL;
-	bool ok = xmpp_add_component(door, jid, SECRET, "/etc/lectern/secret",
-	    component_reducers(), &why);
+	bool ok = xmpp_add_component(door, jid, SECRET, "/etc/lectern/secret", &p, 1, &why);
 
 	assert_true(ok == (why == NULL));
 	mem_free(why);

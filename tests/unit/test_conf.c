@@ -63,8 +63,10 @@ static const char everything[] =
     "roster { backend = csv file = /r allow_empty = yes }\n"
     "kvs { backend = memory }\n"
     "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true window = 9\n"
-    "admins = { a@b } }\n"
+    "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"
+    "\tadmins = { a@b } }\n"
     "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b }\n"
+    "\tpubsub = { xmpp-server, xmpp }\n"
     "\tprocess = own }\n"
     "component \"*\" { jid = lectern.school.example secret_file = '/${x}' }\n"
     "producer \"counts\" { jid = me@school.example sources = { org.a, org.b }\n"
@@ -96,6 +98,8 @@ test_everything(void **state)
 	assert_string_equal(c->components[0].name, "writing");
 	assert_string_equal(c->components[0].jid, "w.school.example");
 	assert_list(&c->components[0].reducers, "a b");
+	assert_list(&c->components[0].pubsub, "xmpp-server xmpp");
+	assert_list(&c->components[1].pubsub, "xmpp");
 	assert_string_equal(c->components[1].name, "*");
 	assert_string_equal(c->components[1].secret_file, "/${x}");
 	assert_string_equal(c->components[0].process, "own");

@@ -53,7 +53,6 @@ auth_method: internal
 auth_password_format: scram
 disable_sasl_mechanisms: ["digest-md5", "X-OAUTH2"]
 ${s2s ? 's2s_use_starttls: required\ns2s_max_retry_delay: 5' : 's2s_access: none'}
-${this.site.extra ?? ''}
 listen:
   - port: ${ports.c2s}
     ip: "${host}"

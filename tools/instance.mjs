@@ -38,8 +38,7 @@ export class Instance {
 	 *  server ('prosody', 'ejabberd', or 'none': states are kept and nothing is published),
 	 *  components (the component sections, name: JID; one JID for all when not said),
 	 *  lines (name: more lines of that section), producers (JIDs of further components), host
-	 *  (address of everything), s2s (see prosody.mjs), serverConfig (lines for the server),
-	 *  guests (JIDs of other servers that teach here). */
+	 *  (address of everything), s2s (see prosody.mjs), guests (JIDs of other servers that teach here). */
 	constructor(o) {
 		this.o = o;
 		this.dir = path.resolve(o.dir);
@@ -91,7 +90,7 @@ export class Instance {
 		if (!Server) throw new Error(`no XMPP server is called ${name}; there are ${Object.keys(SERVERS).join(', ')}`);
 		this.server = new Server({
 			dir: this.at(name), log: this.at(`${name}.log`), host: this.host, ports: this.ports, domain: this.domain, certificates: this.dir,
-			s2s: this.o.s2s, extra: this.o.serverConfig,
+			s2s: this.o.s2s,
 			components: Object.entries(this.secrets).map(([jid, secret]) => ({ jid, secret })),
 		});
 		this.server.prepare();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // prosody: a private Prosody in a folder of its own. `site` is what both servers
 // are told: {dir, log, host, ports, domain, certificates, components: [{jid, secret}],
-// s2s: {hosts, authorities}}: without s2s it talks to no other server. hosts is text as
-// in /etc/hosts, authorities are the files of the CAs that vouch for the others;
-// extra is configuration of its own.
-import { execFileSync } from 'node:child_process';
+// s2s: {hosts, authorities, peers, anybody}}. Without s2s it talks to no other server;
+// hosts is text as in /etc/hosts, authorities are the files of the CAs that vouch for
+// the others, peers the components whose items come from there; with anybody it believes
+// all certificates.
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { trustOf } from './certificates.mjs';
@@ -55,7 +56,7 @@ https_ports = { }
 legacy_ssl_ports = { }
 c2s_direct_tls_ports = { }
 s2s_direct_tls_ports = { }
-modules_enabled = { "disco", "roster", "saslauth", "tls", "ping", "posix", "smacks", "bosh", "websocket", "lectern_ready" }
+modules_enabled = { "disco", "roster", "saslauth", "tls", "ping", "posix", "smacks", "bosh", "websocket", ${s2s ? '"limits", ' : ''}"lectern_ready" }
 modules_disabled = { ${s2s ? '' : '"s2s", '}"offline" }
 authentication = "internal_hashed"
 allow_registration = false
@@ -65,7 +66,6 @@ consider_bosh_secure = true
 ssl = { key = "${d}/server.key"; certificate = "${d}/server.crt"; cafile = "${d}/trust.pem" }
 ${s2s ? this.federation() : ''}gc = { mode = "incremental"; threshold = 200; speed = 200 }
 network_settings = { min_wait = 0 }
-${this.site.extra ?? ''}
 VirtualHost "${domain}"
 
 Component "pubsub.${domain}" "pubsub"
@@ -77,18 +77,21 @@ ${components.map((c) => `Component "${c.jid}"
 `).join('\n')}`;
 	}
 
-	/** Names are looked up in our file and nowhere else. */
+	/** Debian's limits, and who is exempt from them. Names are looked up in our file and nowhere else. */
 	federation() {
 		const zone = this.site.domain.split('.').at(-1);
 		return `s2s_require_encryption = true
-s2s_secure_auth = true
+s2s_secure_auth = ${!this.site.s2s.anybody}
+limits = { c2s = { rate = "10kb/s" }, s2sin = { rate = "30kb/s" } }
+unlimited_jids = { ${this.site.s2s.peers.map((p) => `"${p}"`).join(', ')} }
 unbound = { resolvconf = false; hoststxt = "${this.dir}/hosts"; options = { ["local-zone:"] = "${zone}. static" } }
 `;
 	}
 
 	async addUser(name, password) {
 		const [c, a] = asUser('prosodyctl', ['--config', this.config, 'register', name, this.site.domain, password]);
-		execFileSync(c, a, { cwd: '/', env: { ...process.env, HOME: this.dir }, stdio: ['ignore', 'pipe', 'pipe'] });
+		const how = spawnSync(c, a, { cwd: '/', env: { ...process.env, HOME: this.dir }, encoding: 'utf8' });
+		if (how.status !== 0) throw new Error(`prosodyctl could not make ${name}: ${how.stdout}${how.stderr}`);
 	}
 
 	async start() {

@@ -35,6 +35,7 @@ export class Schools {
 		const s2s = {
 			hosts: this.domains.map((d, i) => `${hosts[i]} ${d} lectern.${d} pubsub.${d}\n`).join(''),
 			authorities: this.domains.map((d) => path.join(this.dir, d, 'ca.pem')),
+			peers: this.domains.map((d) => `lectern.${d}`),
 		};
 		this.all = this.servers.map((server, i) => new Instance({
 			...this.o, dir: path.join(this.dir, this.domains[i]), server, domain: this.domains[i], host: hosts[i], s2s,

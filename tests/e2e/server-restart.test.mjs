@@ -1,28 +1,12 @@
 // SPDX-License-Identifier: MIT
 // server-restart: the XMPP server killed and restarted under load. The subscriber ends
 // with the journal's final states, and no version ever goes back.
-import { Reader } from './lib/reader.mjs';
+import { Reader, startDashboard } from './lib/reader.mjs';
 import { ok, same, replayedStates, waitFor, withServers } from './lib/rig.mjs';
 import { Student } from '../../tools/class.mjs';
 
 const KILLS = 5;
 const STUDENTS = 10;
-
-/** A dashboard that subscribes again whenever its stream is new. */
-async function dashboard(instance, nodes) {
-	const reader = new Reader(instance, instance.users.teacher);
-	reader.client.on('online', async () => {
-		for (const [service, node] of nodes) {
-			await reader.presence(service).catch(() => {});
-			await waitFor(async () => (await reader.refusal(reader.subscribe(service, node))) === null, `subscription to ${node}`).catch(() => {});
-		}
-		reader.subscribed = true;
-	});
-	reader.client.on('disconnect', () => { reader.subscribed = false; });
-	await reader.start();
-	await waitFor(() => reader.subscribed, 'the first subscriptions');
-	return reader;
-}
 
 /** A session that subscribed and will not come back by itself. */
 async function passerby(instance, node) {
@@ -60,7 +44,7 @@ await withServers('server-restart', { students: STUDENTS }, async (instance) => 
 	const { activity, writing } = instance.components;
 	const counts = `class/${instance.class}/activity.event_count`;
 	const tasks = `class/${instance.class}/writing.time_on_task`;
-	const teacher = await dashboard(instance, [[activity, counts], [writing, tasks]]);
+	const teacher = await startDashboard(instance, instance.users.teacher, [[activity, counts], [writing, tasks]]);
 	const students = instance.students.map((s) => new Student(instance.events, s.user_id).connect());
 	const typing = setInterval(() => students.forEach((s) => s.type()), 40);
 

@@ -83,6 +83,9 @@ export class Reader {
 		return this.client.send(xml('presence', type ? { to, type } : { to }));
 	}
 
+	/** Says to its server that it is there, so that messages to the account come to it. */
+	available() { return this.client.send(xml('presence')); }
+
 	get jid() { return this.client.jid.toString(); }
 
 	subscribe(service, node, jid = this.jid) {
@@ -112,4 +115,20 @@ export class Reader {
 	}
 
 	stop() { return this.client.stop().catch(() => {}); }
+}
+
+/** A dashboard: subscribes to [service, node] pairs again whenever its stream is new. */
+export async function startDashboard(instance, user, nodes) {
+	const reader = new Reader(instance, user);
+	reader.client.on('online', async () => {
+		for (const [service, node] of nodes) {
+			await reader.presence(service).catch(() => {});
+			await waitFor(async () => (await reader.refusal(reader.subscribe(service, node))) === null, `subscription to ${node}`).catch(() => {});
+		}
+		reader.subscribed = true;
+	});
+	reader.client.on('disconnect', () => { reader.subscribed = false; });
+	await reader.start();
+	await waitFor(() => reader.subscribed, 'the first subscriptions');
+	return reader;
 }

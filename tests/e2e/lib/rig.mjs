@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { Instance, SERVERS, waitFor } from '../../../tools/instance.mjs';
+import { Schools } from '../../../tools/schools.mjs';
 
 export { waitFor };
 
@@ -30,7 +31,7 @@ export function temporary(name) {
 
 /** Runs a test with an instance; prints the daemon's log when something failed. */
 export async function withInstance(name, options, test) {
-	await tryInstance(name, options, test);
+	await tryWhole(new Instance(withFolder(name, options)), options, test);
 	end();
 }
 
@@ -39,43 +40,58 @@ export async function withServers(name, options, test) {
 	const named = process.argv.slice(2);
 	for (const server of named.length > 0 ? named : Object.keys(SERVERS)) {
 		label = `${server}: `;
-		await tryInstance(`${name}-${server}`, { ...options, server }, test);
+		await tryWhole(new Instance(withFolder(`${name}-${server}`, { ...options, server })), options, test);
 	}
 	label = '';
 	end();
 }
 
+/** Runs a test with schools of several sets of servers. */
+export async function withSchools(name, options, sets, test) {
+	for (const servers of sets) {
+		label = `${servers.join(', ')}: `;
+		await tryWhole(new Schools(withFolder(name, { ...options, servers })), options, test);
+	}
+	label = '';
+	end();
+}
+
+const withFolder = (name, options) => ({ dir: temporary(name), build: process.env.LECTERN_BUILD, ...options });
+
 function end() { process.exit(failures > 0 ? 1 : 0); }
 
-async function tryInstance(name, options, test) {
-	const instance = new Instance({ dir: temporary(name), build: process.env.LECTERN_BUILD, ...options });
+/** whole: an instance or schools. */
+async function tryWhole(whole, options, test) {
 	const before = failures;
 	const limit = setTimeout(async () => {
 		ok(false, 'the test did not end in time');
-		await finish(instance, before);
+		await finish(whole, before);
 		end();
 	}, options.limitMs ?? 240_000);
 	try {
-		await instance.start();
-		await test(instance);
+		await whole.start();
+		await test(whole);
 	} catch (e) {
 		ok(false, e.stack ?? String(e));
 	}
 	clearTimeout(limit);
-	await finish(instance, before);
+	await finish(whole, before);
 }
 
-async function finish(instance, before) {
+async function finish(whole, before) {
 	try {
-		await instance.stop();
+		await whole.stop();
 	} catch (e) {
 		ok(false, `stop: ${e.message}`);
 	}
-	const log = fs.existsSync(instance.lecternd.log) ? fs.readFileSync(instance.lecternd.log, 'utf8') : '';
-	const broken = log.match(/^.*(?:ERROR: (?:Address|Leak)Sanitizer|runtime error).*$/m);
-	if (broken) ok(false, `the sanitizers complained: ${broken[0]}`);
-	if (failures > before) console.log(log.split('\n').slice(-60).map((l) => `# lecternd: ${l}`).join('\n'));
-	instance.remove();
+	for (const { lecternd, server } of whole.all ?? [whole]) {
+		const log = fs.existsSync(lecternd.log) ? fs.readFileSync(lecternd.log, 'utf8') : '';
+		const broken = log.match(/^.*(?:ERROR: (?:Address|Leak)Sanitizer|runtime error).*$/m);
+		if (broken) ok(false, `the sanitizers complained: ${broken[0]}`);
+		if (failures > before) console.log(log.split('\n').slice(-60).map((l) => `# lecternd: ${l}`).join('\n'));
+		if (failures > before && whole.all) console.log(`# ${server?.tail().replaceAll('\n', '\n# ')}`);
+	}
+	whole.remove();
 }
 
 /** Lines of JSON as lecternctl prints them. */

@@ -75,6 +75,12 @@ link_state_text(enum link_state s)
 	return link_states[s].text;
 }
 
+const char *
+link_jid(const struct link *l)
+{
+	return l->o.jid;
+}
+
 enum link_state
 link_state(const struct link *l)
 {

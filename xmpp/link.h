@@ -26,7 +26,8 @@
 	X(LINK_STARTING, "starting", "not connected yet")                        \
 	X(LINK_STOPPED, "stopped", "closed by us")                               \
 	X(LINK_PORT_CLOSED, "port_closed", "nothing answers there")              \
-	X(LINK_WRONG_SECRET, "wrong_secret", "the server refuses the secret (not-authorized)") \
+	X(LINK_WRONG_SECRET, "wrong_secret", "the server refuses the secret, or "       \
+	    "is an ejabberd that does not know the component (not-authorized)")             \
 	X(LINK_UNKNOWN_HOST, "unknown_host", "the server does not know this component") \
 	X(LINK_CONFLICT, "conflict", "another connection already serves this component") \
 	X(LINK_OTHER, "other", "the connection ended")
@@ -69,6 +70,7 @@ void link_start(struct link *l);
 bool link_send(struct link *l, struct str stanza);
 size_t link_queued(const struct link *l);
 
+const char *link_jid(const struct link *l);
 enum link_state link_state(const struct link *l);
 const char *link_detail(const struct link *l); /* words of the server or system, or "" */
 
@@ -82,6 +84,12 @@ void link_free(struct link *l);
 
 /* Logs the state; for a failure with the lines that mend it. */
 void link_say(const struct link_options *o, enum link_state s, const char *detail);
+
+/* Whether somebody must change something on the server before it can work. */
+bool link_needs_hands(enum link_state s);
+/* Appends the lines that make the component known to the server, each with the
+ * file it belongs into and a newline: for Prosody, then for ejabberd. */
+void link_advise(const struct link_options *o, struct buf *out);
 
 /* The delay before attempt number `tries` (0, 1, ...), jitter included. */
 unsigned link_delay(enum link_state why, unsigned tries);

@@ -11,36 +11,35 @@ link_is_address(const char *host)
 }
 
 static void
-link_say_prosody(const struct link_options *o)
+link_advise_prosody(const struct link_options *o, struct buf *out)
 {
 	if (o->host[0] != '/')
-		log_notice("xmpp prosody.cfg.lua: component_ports = { %d }", o->port);
-	log_notice("xmpp prosody.cfg.lua: Component \"%s\"", o->jid);
-	log_notice("xmpp prosody.cfg.lua:   component_secret = \"<the content of %s>\"",
+		buf_printf(out, "prosody.cfg.lua: component_ports = { %d }\n", o->port);
+	buf_printf(out, "prosody.cfg.lua: Component \"%s\"\n", o->jid);
+	buf_printf(out, "prosody.cfg.lua:   component_secret = \"<the content of %s>\"\n",
 	    o->secret_file);
-	log_notice("xmpp prosody.cfg.lua:   component_conflict_resolve = \"kick_old\"");
+	buf_z(out, "prosody.cfg.lua:   component_conflict_resolve = \"kick_old\"\n");
 }
 
 static void
-link_say_ejabberd(const struct link_options *o)
+link_advise_ejabberd(const struct link_options *o, struct buf *out)
 {
-	log_notice("xmpp ejabberd.yml: listen:");
-	log_notice("xmpp ejabberd.yml:   -");
+	buf_z(out, "ejabberd.yml: listen:\n"
+	    "ejabberd.yml:   -\n");
 	if (o->host[0] == '/')
-		log_notice("xmpp ejabberd.yml:     port: \"unix:%s\"", o->host);
+		buf_printf(out, "ejabberd.yml:     port: \"unix:%s\"\n", o->host);
 	else
-		log_notice("xmpp ejabberd.yml:     port: %d", o->port);
+		buf_printf(out, "ejabberd.yml:     port: %d\n", o->port);
 	if (link_is_address(o->host))
-		log_notice("xmpp ejabberd.yml:     ip: \"%s\"", o->host);
-	log_notice("xmpp ejabberd.yml:     module: ejabberd_service");
-	log_notice("xmpp ejabberd.yml:     global_routes: false");
-	log_notice("xmpp ejabberd.yml:     hosts:");
-	log_notice("xmpp ejabberd.yml:       \"%s\":", o->jid);
-	log_notice("xmpp ejabberd.yml:         password: \"<the content of %s>\"", o->secret_file);
+		buf_printf(out, "ejabberd.yml:     ip: \"%s\"\n", o->host);
+	buf_printf(out, "ejabberd.yml:     module: ejabberd_service\n"
+	    "ejabberd.yml:     global_routes: false\n"
+	    "ejabberd.yml:     hosts:\n"
+	    "ejabberd.yml:       \"%s\":\n"
+	    "ejabberd.yml:         password: \"<the content of %s>\"\n", o->jid, o->secret_file);
 }
 
-/* Whether somebody must change something on the server before it can work. */
-static bool
+bool
 link_needs_hands(enum link_state s)
 {
 	return s == LINK_PORT_CLOSED || s == LINK_WRONG_SECRET || s == LINK_UNKNOWN_HOST ||
@@ -48,8 +47,29 @@ link_needs_hands(enum link_state s)
 }
 
 void
+link_advise(const struct link_options *o, struct buf *out)
+{
+	link_advise_prosody(o, out);
+	link_advise_ejabberd(o, out);
+}
+
+static void
+link_say_lines(struct str lines)
+{
+	while (lines.n > 0) {
+		const char *end = memchr(lines.p, '\n', lines.n);
+		size_t n = (size_t)(end - lines.p);
+
+		log_notice("xmpp %.*s", (int)n, lines.p);
+		lines = (struct str){ lines.p + n + 1, lines.n - n - 1 };
+	}
+}
+
+void
 link_say(const struct link_options *o, enum link_state s, const char *detail)
 {
+	struct buf advice = BUF_INIT(0);
+
 	if (s == LINK_UP || s == LINK_STOPPED) {
 		log_notice("xmpp jid=%s host=%s port=%d state=%s", o->jid, o->host, o->port,
 		    link_state_name(s));
@@ -60,6 +80,7 @@ link_say(const struct link_options *o, enum link_state s, const char *detail)
 	    link_state_name(s), link_state_text(s), detail[0] != '\0' ? ": " : "", detail);
 	if (!link_needs_hands(s))
 		return;
-	link_say_prosody(o);
-	link_say_ejabberd(o);
+	link_advise(o, &advice);
+	link_say_lines(buf_view(&advice));
+	buf_free(&advice);
 }

@@ -49,6 +49,25 @@ ctl_flag(int *argc, char **argv, const char *name)
 	return false;
 }
 
+long
+ctl_number(int *argc, char **argv, const char *name, long max)
+{
+	const char *text = ctl_option(argc, argv, name);
+	char *end;
+	long n;
+
+	if (text == NULL)
+		return 0;
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || n < 1 || n > max) {
+		fprintf(stderr, "lecternctl: %s %s: expected a number from 1 to %ld\n", name, text,
+		    max);
+		exit(EX_USAGE);
+	}
+	return n;
+}
+
 struct conf *
 ctl_conf(int *argc, char **argv)
 {
@@ -98,18 +117,28 @@ ctl_exchange(int fd, const char *request, struct buf *answer)
 	return at != NULL && n == 0;
 }
 
+int
+ctl_try(const char *socket, const char *request, struct buf *answer)
+{
+	int fd = ctl_connect(socket), why = 0;
+
+	if (fd < 0)
+		return errno;
+	if (!ctl_exchange(fd, request, answer))
+		why = errno != 0 ? errno : EIO;
+	close(fd);
+	return why;
+}
+
 bool
 ctl_ask(const char *socket, const char *request, struct buf *answer)
 {
-	int fd = ctl_connect(socket);
-	bool ok = fd >= 0 && ctl_exchange(fd, request, answer);
+	int why = ctl_try(socket, request, answer);
 
-	if (!ok)
+	if (why != 0)
 		fprintf(stderr, "lecternctl: no answer on %s: %s; is lecternd running with this "
-		    "configuration, and may you open its socket?\n", socket, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return ok;
+		    "configuration, and may you open its socket?\n", socket, strerror(why));
+	return why == 0;
 }
 
 int

@@ -12,6 +12,7 @@ int ctl_journal(int argc, char **argv);
 int ctl_token(int argc, char **argv);
 int ctl_pseudonym(int argc, char **argv);
 int ctl_watch(int argc, char **argv);
+int ctl_doctor(int argc, char **argv);
 
 /* ---- shared by the verbs ---- */
 
@@ -26,8 +27,14 @@ const char *ctl_option(int *argc, char **argv, const char *name);
 /* Takes "NAME" out of the arguments. */
 bool ctl_flag(int *argc, char **argv, const char *name);
 
+/* Takes "NAME NUMBER" out of the arguments; 0 when it is not there. Anything but
+ * a number from 1 to max ends the process with EX_USAGE. */
+long ctl_number(int *argc, char **argv, const char *name, long max);
+
 /* Asks the daemon one request through its control socket and appends the
- * answer. False after having said why. */
+ * answer; 0, or the errno that says why not. */
+int ctl_try(const char *socket, const char *request, struct buf *answer);
+/* The same; false after having said why. */
 bool ctl_ask(const char *socket, const char *request, struct buf *answer);
 
 /* Prints to standard output; EX_OK or EX_IOERR. */

@@ -20,6 +20,7 @@ static const struct ctl_verb {
 	{ "pseudonym", "[-c FILE] ID...  pseudonyms of students", ctl_pseudonym },
 	{ "node", "[-c FILE] NODE...  names of nodes at the server's PubSub service", ctl_pseudonym },
 	{ "watch", "--jid JID --service SERVICE [...] NODE  subscribe as an XMPP client", ctl_watch },
+	{ "doctor", "[-c FILE] [--json] [--probe --jid JID [...]]  check a deployment", ctl_doctor },
 };
 
 #define CTL_VERBS (sizeof ctl_verbs / sizeof *ctl_verbs)

@@ -36,11 +36,11 @@ owner() { # owner HEADER-PATTERN ALLOWED-PATTERN
 owner 'uv\.h' 'src/base/loop\.c|src/control\.c|xmpp/link[a-z_]*\.[ch]|web/(server|listen)\.[ch]'
 owner 'libwebsockets\.h' 'web/(server|tls)\.[ch]'
 owner 'expat\.h' 'xmpp/xml[a-z_]*\.[ch]'
-owner 'openssl/' 'src/base/crypt\.c|web/tls\.c'
+owner 'openssl/' 'src/base/crypt\.c|web/tls\.c|src/ctl/wsock\.c'
 owner 'simdjson\.h' 'src/base/json\.cc'
 owner 'confuse\.h' 'src/base/conf[a-z_]*\.[ch]'
 owner 'unicode/' 'src/base/jid\.c'
-owner 'strophe\.h' 'src/ctl/watch[a-z_]*\.c'
+owner 'strophe\.h' 'src/ctl/watch_client\.c'
 owner 'systemd/' 'src/daemon[a-z_]*\.c'
 
 [ $bad = 0 ] && echo "ok - floors and owners"

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// xmpp: what an item costs the XMPP server and lecternd: a class of 30 that sends
+// 5 events a second each, 1, 10 and 100 teachers, with and without digest, beside
+// the baseline: a bare component that sends messages of the same size through the
+// same server to the same clients. What counts is CPU time of the server's process.
+import { keystroke, Student } from '../../tools/class.mjs';
+import { waitFor } from '../../tools/instance.mjs';
+import { bench, cpu, end, instance, median, pause, spread } from './common.mjs';
+import { RawClient, RawComponent } from './raw.mjs';
+
+const STUDENTS = 30;
+const RATE = 5;        // events a second and student
+const DIGEST_MS = 1000;
+const TEACHERS = [1, 10, 100];
+
+const seconds = () => (bench.smoke ? 1 : 6);
+const fanouts = () => (bench.smoke ? [1, 3] : TEACHERS);
+
+/** CPU of both processes and what the clients counted, while `during` runs. */
+async function measured(d, clients, what, during) {
+	const sum = (f) => clients.reduce((n, c) => n + f(c), 0);
+	const before = { server: cpu(d.server.pid), ours: d.lecternd.alive ? cpu(d.lecternd.pid) : 0, n: sum((c) => c[what].n), messages: sum((c) => c.messages.n), bytes: sum((c) => c.bytes) };
+	await during();
+	// Whatever is under way arrives: nothing new for a while.
+	for (let last = -1; last !== sum((c) => c[what].n);) { last = sum((c) => c[what].n); await pause(bench.smoke ? 300 : 1200); }
+	return {
+		n: sum((c) => c[what].n) - before.n, messages: sum((c) => c.messages.n) - before.messages, bytes: sum((c) => c.bytes) - before.bytes,
+		server: cpu(d.server.pid) - before.server, ours: d.lecternd.alive ? cpu(d.lecternd.pid) - before.ours : 0,
+	};
+}
+
+/** Calls `each(k)` for student k, evenly spread, each student RATE times a second. */
+async function paced(each) {
+	const ticks = seconds() * RATE * STUDENTS, start = performance.now();
+	for (let i = 0; i < ticks; i++) {
+		await each(i % STUDENTS);
+		const early = start + ((i + 1) * 1000) / (RATE * STUDENTS) - performance.now();
+		if (early > 0) await pause(early);
+	}
+}
+
+async function type(students) {
+	await paced((k) => students[k].send(keystroke('abcdefghij'[k % 10], students[k].doc, Date.now())));
+	await waitFor(() => students.every((s) => s.acked === s.seq), 'acks');
+}
+
+/** As many messages as the class makes items, at the same pace, of so many bytes. */
+async function chatter(component, clients, bytes) {
+	const filler = 'x'.repeat(Math.max(1, bytes - 150));
+	await paced(async () => {
+		await waitFor(() => component.mayGo, 'credit', 120_000);
+		for (const c of clients) component.message(c.jid, filler);
+	});
+}
+
+async function hosted(d, clients, digest) {
+	const service = d.components.activity, node = `class/${d.class}/activity.event_count`;
+	for (const c of clients) await c.subscribe(service, node, digest);
+	const students = d.students.map((s) => new Student(d.events, s.user_id).connect());
+	await waitFor(() => students.every((s) => s.live), 'students');
+	for (const s of students) s.send(keystroke('a', s.doc, Date.now()));
+	await pause(2 * (digest || 100));
+	const m = await measured(d, clients, 'items', () => type(students));
+	students.forEach((s) => s.stop());
+	for (const c of clients) await c.unsubscribe(service, node);
+	return { ...m, events: STUDENTS * RATE * seconds() };
+}
+
+async function baseline(d, clients, bytes) {
+	await d.lecternd.stop();
+	const component = await new RawComponent().start(d, d.components.activity);
+	const m = await measured(d, clients, 'bodies', () => chatter(component, clients, bytes));
+	component.stop();
+	await d.startLecternd();
+	await d.componentsUp();
+	return m;
+}
+
+/** One round of one fan-out: baseline, without digest, with digest. */
+async function round(d, clients, got) {
+	const plain = await hosted(d, clients, 0);
+	const digest = await hosted(d, clients, DIGEST_MS);
+	const base = await baseline(d, clients, Math.round(plain.bytes / plain.n));
+	const cost = base.server / base.n;
+	const push = (key, value) => (got[key] ??= []).push(value);
+	push('item without digest', plain.server / plain.n / cost);
+	push('item with digest', digest.server / digest.n / cost);
+	// What a second of the class costs: with a digest fewer items say the same.
+	push('class with digest', digest.server / plain.server);
+	push('arrived', plain.n / (plain.events * clients.length));
+	push('digest kept', digest.n / (digest.events * clients.length));
+	push('items a message', plain.n / plain.messages);
+	push('items a message, digest', digest.n / digest.messages);
+	push('lecternd', plain.ours / plain.server);
+	push('item bytes', plain.bytes / plain.n);
+	push('server items/s', plain.n / plain.server);
+	push('server messages/s', base.n / base.server);
+	push('lecternd items/s', plain.n / plain.ours);
+	push('lecternd events/s', plain.events / plain.ours);
+}
+
+function report(n, got) {
+	const line = (what, key, digits = 2) => console.log(`    ${what.padEnd(66)} ${spread(got[key], digits)}`);
+	console.log(`  ${n} teacher${n > 1 ? 's' : ''}, items of ${Math.round(median(got['item bytes']))} bytes on the wire:`);
+	line('server CPU of an item, digest off, in baseline messages', 'item without digest');
+	line(`server CPU of an item, digest ${DIGEST_MS} ms, in baseline messages`, 'item with digest');
+	line('server CPU of the class with digest, as a share of without', 'class with digest');
+	line('items that arrived per event and teacher, digest off', 'arrived');
+	line('the same with digest', 'digest kept');
+	line('items in one message, digest off', 'items a message');
+	line('the same with digest', 'items a message, digest');
+	line('CPU of lecternd as a share of the server\'s, digest off', 'lecternd');
+	console.log(`    for sizing, this machine only: a CPU second of the server carries ${median(got['server items/s']).toFixed(0)} items (${median(got['server messages/s']).toFixed(0)} baseline messages), one of lecternd ${median(got['lecternd items/s']).toFixed(0)} items (${median(got['lecternd events/s']).toFixed(0)} events)`);
+}
+
+async function onServer(server) {
+	const most = Math.max(...fanouts());
+	const d = await instance({ server, students: STUDENTS });
+	const clients = [];
+	for (let i = 0; i < most; i++) {
+		const user = await d.addUser(`bench${i}`);
+		clients.push(await new RawClient().start(d, user));
+	}
+	d.writeRoster([...d.rosterRows(), ...clients.map((c, i) => [d.class, 'teacher', `b${i}`, d.users[`bench${i}`].jid, `Bench ${i}`])]);
+	d.ctl('reload');
+	console.log(`\nxmpp on ${server}: ${STUDENTS} students, ${RATE} events/s each, ${seconds()} s a round`);
+	await hosted(d, clients, 0); // a server that has just started is busy with itself
+	for (const n of fanouts()) {
+		const got = {};
+		for (let i = 0; i < bench.rounds; i++) await round(d, clients.slice(0, n), got);
+		report(n, got);
+	}
+	clients.forEach((c) => c.stop());
+	await end(d);
+}
+
+export async function xmpp() {
+	for (const server of bench.servers) await onServer(server);
+}

@@ -147,7 +147,7 @@ lone_consumer(struct lone *l, char **why)
 		.loop = l->loop, .host = c->xmpp_host, .port = (int)c->xmpp_port,
 		.server = c->xmpp_server, .jid = l->component->jid, .secret = secret,
 		.secret_file = l->component->secret_file, .service = lone_service(c),
-		.reducers = l->reducers,
+		.reducers = l->reducers, .insecure_ok = c->xmpp_insecure_ok,
 	};
 
 	if (secret == NULL)

@@ -199,6 +199,7 @@ daemon_xmpp(struct daemon *d, char **why)
 		.port = (int)c->xmpp_port,
 		.server = c->xmpp_server,
 		.window = (unsigned)c->xmpp_window,
+		.insecure_ok = c->xmpp_insecure_ok,
 		.feed = d->feed,
 		.pubsub = c->xmpp_pubsub_service,
 		.max_items = (unsigned)c->xmpp_pubsub_max_items,

@@ -375,7 +375,7 @@ consumer_new(const struct consumer_options *o, char **why)
 	struct engine_options eo = { .reducers = o->reducers };
 	struct link_options lo = {
 		.host = o->host, .port = o->port, .jid = o->jid, .server = o->server,
-		.secret_file = o->secret_file,
+		.secret_file = o->secret_file, .insecure_ok = o->insecure_ok,
 	};
 	struct engine *e = engine_new(&eo, why);
 	struct consumer *c;

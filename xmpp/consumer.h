@@ -16,6 +16,7 @@ struct consumer_options {
 	struct loop *loop;
 	const char *host;    /* of the XMPP server's component port */
 	int port;
+	bool insecure_ok;    /* the stream may leave this machine */
 	const char *server;  /* its domain */
 	const char *jid, *secret, *secret_file; /* of this component */
 	const char *service; /* JID of a component of the ingest daemon */

@@ -6,16 +6,20 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/crypt.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "xmpp/link_conn.h"
+#include "xmpp/link_rival.h"
 #include "xmpp/stanza.h"
 
 #define LINK_STOP_MS 2000  /* longest wait for the server's </stream:stream> */
 #define LINK_DETAIL_MAX 256
+#define LINK_ASK_PINGS 8     /* one of them reaches a rival, but for one case in 256 */
+#define LINK_ASK_MS 1000     /* asked around again after */
 
 enum link_step {
 	STEP_IDLE,
@@ -49,7 +53,9 @@ struct link {
 	unsigned tries, conflicts;
 	uint64_t up_since;
 	bool heard, pinged;   /* since the last look at the timer */
-	uint64_t pings;
+	struct rival rival;
+	struct loop_timer *ask; /* armed: asked around a moment ago */
+	bool has_rival, said_rival;
 
 	loop_cb *stopped_cb;
 	void *stopped_arg;
@@ -73,6 +79,12 @@ const char *
 link_state_text(enum link_state s)
 {
 	return link_states[s].text;
+}
+
+bool
+link_has_rival(const struct link *l)
+{
+	return l->has_rival;
 }
 
 const char *
@@ -116,6 +128,8 @@ link_drop(struct link *l)
 	buf_free(&l->out);
 	l->writing = 0;
 	l->bulk_waits = false;
+	l->rival.theirs[0] = '\0';
+	loop_timer_stop(l->ask);
 }
 
 /* Says a state once, not at every attempt that ends in it. */
@@ -131,18 +145,24 @@ link_tell(struct link *l, enum link_state s, const char *detail)
 	link_say(&l->o, s, l->detail);
 }
 
+static unsigned
+link_backoff(uint64_t ms, unsigned tries, uint64_t most)
+{
+	uint32_t random;
+
+	ms <<= tries < 8 ? tries : 8;
+	if (ms > most)
+		ms = most;
+	crypt_random(&random, sizeof random);
+	return (unsigned)(ms / 2 + random % (ms / 2 + 1));
+}
+
 unsigned
 link_delay(enum link_state why, unsigned tries)
 {
 	bool slow = why == LINK_CONFLICT || why == LINK_WRONG_SECRET;
-	uint64_t ms = slow ? LINK_RETRY_SLOW_MS : LINK_RETRY_MS;
-	uint32_t random;
 
-	ms <<= tries < 8 ? tries : 8;
-	if (ms > LINK_RETRY_MAX_MS)
-		ms = LINK_RETRY_MAX_MS;
-	crypt_random(&random, sizeof random);
-	return (unsigned)(ms / 2 + random % (ms / 2 + 1));
+	return link_backoff(slow ? LINK_RETRY_SLOW_MS : LINK_RETRY_MS, tries, LINK_RETRY_MAX_MS);
 }
 
 static unsigned
@@ -154,7 +174,10 @@ link_next_delay(struct link *l, enum link_state why, bool was_up, uint64_t was_u
 		l->tries = LINK_FLAP_TRIES;
 	if (was_up_ms >= LINK_PEACE_MS)
 		l->conflicts = 0;
-	/* Two daemons with one JID must not throw each other out all the time. */
+	/* Two daemons with one JID must not throw each other out all the time: who
+	 * was thrown out waits longer than who was not let in, which harms nobody. */
+	if (why == LINK_CONFLICT && was_up)
+		return link_backoff(LINK_RETRY_SLOW_MS, l->conflicts++, LINK_RETRY_KICKED_MAX_MS);
 	return link_delay(why, why == LINK_CONFLICT ? l->conflicts++ : l->tries++);
 }
 
@@ -261,15 +284,40 @@ link_header_cb(void *arg, const struct xml *header)
 		l->step = STEP_HANDSHAKE; /* without an id only an error can follow */
 }
 
+/* XEP-0199 §4.3: asks the server for a sign of life. */
+static void
+link_ping(struct link *l)
+{
+	char id[RIVAL_ID_MAX];
+
+	rival_ping_id(&l->rival, id);
+	stanza_ping(&l->out, l->o.jid, l->o.server, id);
+	metric_add(METRIC_XMPP_OUT, 1);
+	l->pinged = true;
+}
+
+/* Where two connections are one component, some of the answers go astray: to the
+ * rival, who learns of us. */
+static void
+link_ask_around(struct link *l)
+{
+	if (loop_timer_armed(l->ask))
+		return;
+	for (int i = 0; i < LINK_ASK_PINGS; i++)
+		link_ping(l);
+	loop_timer_once(l->ask, LINK_ASK_MS);
+}
+
 static void
 link_is_up(struct link *l)
 {
 	l->step = STEP_UP;
 	l->up_since = loop_now_ms(l->loop);
-	l->heard = l->pinged = false;
+	l->heard = l->pinged = l->has_rival = false;
 	metric_add(METRIC_XMPP_CONNECTS, 1);
 	loop_timer_every(l->timer, l->o.idle_ms);
 	link_tell(l, LINK_UP, "");
+	link_ask_around(l);
 	l->ops->up(l->arg);
 }
 
@@ -297,15 +345,46 @@ link_stream_error(struct link *l, const struct xml *error)
 	link_lose(l, why, detail);
 }
 
-static bool
-link_is_pong(const struct link *l, const struct xml *x)
+/* Once more, if somebody seemed to be there. */
+static void
+link_ask_cb(void *arg)
 {
-	const char *id = xml_attr(x, "id"), *from = xml_attr(x, "from");
-	char ours[32];
+	struct link *l = arg;
 
-	snprintf(ours, sizeof ours, "alive-%llu", (unsigned long long)l->pings);
-	return l->pinged && id != NULL && strcmp(id, ours) == 0 && from != NULL &&
-	    strcmp(from, l->o.server) == 0;
+	if (l->step == STEP_UP && l->rival.theirs[0] != '\0' && !l->has_rival)
+		link_ask_around(l);
+}
+
+static void
+link_rival(struct link *l, enum rival_word word)
+{
+	if (word == RIVAL_OLDER) {
+		link_lose(l, LINK_CONFLICT, "another process was connected as this component before, "
+		    "and the server splits what is sent to it between the two");
+		return;
+	}
+	if (word == RIVAL_YOUNGER && !l->said_rival)
+		log_error("xmpp jid=%s host=%s port=%d: another process has connected as this component "
+		    "and the server splits what is sent to it between the two; stop one of them",
+		    l->o.jid, l->o.host, l->o.port);
+	if (word == RIVAL_YOUNGER)
+		l->has_rival = l->said_rival = true;
+	link_ask_around(l);
+}
+
+/* Whether it is the answer to a ping of a link, ours or not. */
+static bool
+link_pong(struct link *l, const struct xml *x)
+{
+	const char *from = xml_attr(x, "from");
+	enum rival_word word;
+
+	if (!xml_is(x, NS_COMPONENT, "iq") || from == NULL || strcasecmp(from, l->o.server) != 0)
+		return false;
+	word = rival_hear(&l->rival, xml_attr(x, "id"), loop_now_ms(l->loop));
+	if (word != RIVAL_NO_PONG && word != RIVAL_OURS)
+		link_rival(l, word);
+	return word != RIVAL_NO_PONG;
 }
 
 static void
@@ -321,7 +400,7 @@ link_stanza_cb(void *arg, const struct xml *x)
 		link_is_up(l);
 	else if (l->step != STEP_UP || xml_is(x, NS_COMPONENT, "handshake"))
 		link_lose(l, LINK_OTHER, "the server broke the order of the handshake");
-	else if (!link_is_pong(l, x))
+	else if (!link_pong(l, x))
 		l->ops->stanza(l->arg, x);
 }
 
@@ -404,19 +483,7 @@ link_connect(struct link *l)
 {
 	l->step = STEP_CONNECT;
 	loop_timer_once(l->timer, l->o.timeout_ms);
-	l->conn = conn_new(l->loop, l->o.host, l->o.port, &link_conn_ops, l);
-}
-
-/* XEP-0199 §4.3: asks the server for a sign of life. */
-static void
-link_ping(struct link *l)
-{
-	char id[32];
-
-	snprintf(id, sizeof id, "alive-%llu", (unsigned long long)++l->pings);
-	stanza_ping(&l->out, l->o.jid, l->o.server, id);
-	metric_add(METRIC_XMPP_OUT, 1);
-	l->pinged = true;
+	l->conn = conn_new(l->loop, l->o.host, l->o.port, !l->o.insecure_ok, &link_conn_ops, l);
 }
 
 static void
@@ -478,6 +545,8 @@ link_new(struct loop *loop, const struct link_options *o, const char *secret,
 	l->arg = arg;
 	l->state = l->said = LINK_STARTING;
 	l->timer = loop_timer_new(loop, link_timer_cb, l);
+	l->ask = loop_timer_new(loop, link_ask_cb, l);
+	rival_init(&l->rival, loop_wall_us(loop));
 	l->hook = loop_before_sleep(loop, link_flush_cb, l);
 	return l;
 }
@@ -514,6 +583,7 @@ link_free(struct link *l)
 	assert(!l->feeding);
 	link_drop(l);
 	loop_timer_free(l->timer);
+	loop_timer_free(l->ask);
 	loop_hook_free(l->hook);
 	mem_wipe(l->secret, strlen(l->secret));
 	mem_free(l->secret);

@@ -18,7 +18,8 @@
 #define LINK_RETRY_MAX_MS 60000
 #define LINK_STEADY_MS 10000      /* up so long: the next retry is quick again */
 #define LINK_FLAP_TRIES 2          /* up, but not so long: it goes on from here at most */
-#define LINK_PEACE_MS 300000       /* up so long: the last conflict is forgotten */
+#define LINK_RETRY_KICKED_MAX_MS 300000 /* where another connection took our place */
+#define LINK_PEACE_MS 600000       /* up so long: the last conflict is forgotten */
 
 /* X(symbol, name in status, sentence) */
 #define LINK_MAP(X)                                                              \
@@ -47,6 +48,7 @@ struct link_options {
 	const char *jid;
 	const char *server;        /* domain that is pinged */
 	const char *secret_file;   /* named in the advice; what it holds never is */
+	bool insecure_ok;          /* the stream may leave this machine */
 	unsigned timeout_ms;       /* 0: LINK_TIMEOUT_MS */
 	unsigned idle_ms;          /* 0: LINK_IDLE_MS */
 };
@@ -71,6 +73,9 @@ bool link_send(struct link *l, struct str stanza);
 size_t link_queued(const struct link *l);
 
 const char *link_jid(const struct link *l);
+/* Whether another process is connected as this component, too, and came later;
+ * if it was first, our link ends with LINK_CONFLICT. */
+bool link_has_rival(const struct link *l);
 enum link_state link_state(const struct link *l);
 const char *link_detail(const struct link *l); /* words of the server or system, or "" */
 

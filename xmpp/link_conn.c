@@ -3,6 +3,7 @@
  * closed it, and so does a name look-up under way; both then point to no conn. */
 #include "xmpp/link_conn.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <uv.h>
 
@@ -35,7 +36,7 @@ struct conn {
 	struct conn_handle *handle;
 	struct conn_lookup *lookup;
 	struct addrinfo *addresses, *next; /* still to be tried */
-	bool open;
+	bool open, loopback_only, passed_over;
 };
 
 static void conn_try(struct conn *c, int why);
@@ -77,7 +78,8 @@ static void
 conn_lost(struct conn *c, int why)
 {
 	conn_drop_handle(c);
-	c->ops->lost(c->arg, c->open, uv_strerror(why));
+	c->ops->lost(c->arg, c->open, c->passed_over ? "the host is another machine, and the stream "
+	    "to it would not be encrypted (xmpp.insecure_ok)" : uv_strerror(why));
 }
 
 /* ---- reading and writing ---- */
@@ -153,15 +155,30 @@ conn_connected_cb(uv_connect_t *uv, int status)
 	c->ops->open(c->arg);
 }
 
+static bool
+conn_is_loopback(const struct addrinfo *a)
+{
+	const struct sockaddr_in *v4 = (const void *)a->ai_addr;
+	const struct sockaddr_in6 *v6 = (const void *)a->ai_addr;
+
+	if (a->ai_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return a->ai_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
 /* The next address, or the end with the reason why the last one failed. */
 static void
 conn_try(struct conn *c, int why)
 {
 	while (c->next != NULL) {
 		struct addrinfo *a = c->next;
-		struct conn_handle *h = conn_handle_new(c);
+		struct conn_handle *h;
 
 		c->next = a->ai_next;
+		c->passed_over = c->loopback_only && !conn_is_loopback(a);
+		if (c->passed_over)
+			continue;
+		h = conn_handle_new(c);
 		uv_tcp_init(loop_uv(c->loop), &h->uv.tcp);
 		uv_tcp_nodelay(&h->uv.tcp, 1);
 		why = uv_tcp_connect(&h->connect, &h->uv.tcp, a->ai_addr, conn_connected_cb);
@@ -215,7 +232,8 @@ conn_unix(struct conn *c, const char *path)
 }
 
 struct conn *
-conn_new(struct loop *l, const char *host, int port, const struct conn_ops *ops, void *arg)
+conn_new(struct loop *l, const char *host, int port, bool loopback_only,
+    const struct conn_ops *ops, void *arg)
 {
 	struct conn *c;
 
@@ -223,6 +241,7 @@ conn_new(struct loop *l, const char *host, int port, const struct conn_ops *ops,
 	c->loop = l;
 	c->ops = ops;
 	c->arg = arg;
+	c->loopback_only = loopback_only;
 	if (host[0] == '/')
 		conn_unix(c, host);
 	else

@@ -14,14 +14,15 @@ struct conn_ops {
 	void (*open)(void *arg);
 	void (*bytes)(void *arg, struct str bytes);
 	void (*written)(void *arg);
-	/* The last call; why is a static sentence of libuv. */
+	/* The last call; why is a static sentence. */
 	void (*lost)(void *arg, bool was_open, const char *why);
 };
 
 /* Connects to host and port, or to a Unix socket when host starts with "/".
- * Every address of the host is tried in turn. */
-struct conn *conn_new(struct loop *l, const char *host, int port, const struct conn_ops *ops,
-    void *arg);
+ * Every address of the host is tried in turn; with loopback_only those that are
+ * no loopback addresses are passed over, whatever the host is called. */
+struct conn *conn_new(struct loop *l, const char *host, int port, bool loopback_only,
+    const struct conn_ops *ops, void *arg);
 /* Takes the bytes; the buf is empty afterwards. Not before `open`, and one at
  * a time: the next after `written`. */
 void conn_send(struct conn *c, struct buf *bytes);

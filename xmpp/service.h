@@ -22,6 +22,7 @@ struct xmpp_options {
 	                      * component's JID without its first label */
 	unsigned window;     /* messages in flight before a ping is answered; 0: XMPP_WINDOW */
 	struct feed *feed;   /* for producers; NULL: there are none */
+	bool insecure_ok;    /* the streams may leave this machine */
 	unsigned timeout_ms; /* to connect and be let in; 0: LINK_TIMEOUT_MS */
 	const char *pubsub;  /* the server's PubSub service; NULL or "": "pubsub." and server */
 	unsigned max_items;  /* of a node there; 0: PUBLISHER_MAX_ITEMS */

@@ -213,6 +213,7 @@ xmpp_component_new(struct xmpp *x, char *jid, const char *secret, const char *se
 	struct link_options lo = {
 		.host = x->o.host, .port = x->o.port, .jid = jid, .server = server,
 		.secret_file = secret_file, .timeout_ms = x->o.timeout_ms,
+		.insecure_ok = x->o.insecure_ok,
 	};
 
 	MEM_NEW(c);
@@ -285,6 +286,7 @@ xmpp_status(const struct xmpp *x, struct jsonw *w)
 		jsonw_kz(w, "state", s == LINK_UP ? "up" : "down");
 		jsonw_kz(w, "why", s == LINK_UP ? NULL : link_state_name(s));
 		jsonw_kz(w, "detail", s == LINK_UP ? NULL : link_detail(c->link));
+		jsonw_kbool(w, "rival", link_has_rival(c->link));
 		jsonw_kuint(w, "connects", c->connects);
 		jsonw_kuint(w, "queue", link_queued(c->link));
 		BACKENDS_EACH(c, i)

@@ -17,6 +17,7 @@
 #include "ctl/doctor_web.h"
 #include "ctl/watch_client.h"
 #include "flow/node.h"
+#include "flow/producer.h"
 
 #define PROBE_STUDENT "lectern-probe"
 #define PROBE_TESTCASE "tc-testcase-" /* docs/events.md: what the method puts before user_id */
@@ -140,7 +141,7 @@ probe_student(struct probe *p)
 static bool
 probe_publishes(const struct conf_component *k, const char *component)
 {
-	return strcmp(k->name, component) == 0 && (k->reducers.n == 0 ||
+	return strcmp(k->name, component) == 0 && !producer_is_own(k) && (k->reducers.n == 0 ||
 	    probe_has(&k->reducers, PROBE_REDUCER) ||
 	    probe_has(&k->reducers, strchr(PROBE_REDUCER, '.') + 1));
 }

@@ -2,14 +2,17 @@
 /* ctl/doctor_xmpp: the component streams: as the running daemon sees them, or,
  * when none runs, tried here: the handshake of each component, then a ping to the
  * server's domain. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/crypt.h"
 #include "base/json.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "ctl/doctor.h"
+#include "flow/producer.h"
 #include "xmpp/link.h"
 #include "xmpp/stanza.h"
 
@@ -19,7 +22,8 @@ static struct link_options
 doctor_link_options(const struct conf *c, const struct conf_component *k)
 {
 	return (struct link_options){ .host = c->xmpp_host, .port = (int)c->xmpp_port,
-		.jid = k->jid, .server = c->xmpp_server, .secret_file = k->secret_file };
+		.jid = k->jid, .server = c->xmpp_server, .secret_file = k->secret_file,
+		.insecure_ok = c->xmpp_insecure_ok };
 }
 
 /* `state` is a name of LINK_MAP. */
@@ -54,11 +58,23 @@ doctor_link_reported(struct doctor *d, const struct conf_component *k, struct js
 {
 	struct str state = STR_LIT(""), why = STR_LIT("other"), detail = STR_LIT("");
 	struct doctor_check *c;
+	struct json v;
+	bool rival = false;
 	char *text;
 
 	json_get_str(entry, "state", &state);
+	if (json_get(entry, "rival", &v))
+		json_bool(v, &rival);
 	json_get_str(entry, "why", &why);
 	json_get_str(entry, "detail", &detail);
+	if (str_is(state, "up") && rival) {
+		c = doctor_found(d, DOCTOR_WRONG, "xmpp", "rival", -1, "another process is connected as "
+		    "this component, and the server splits what is sent to it between the two");
+		c->subject = mem_strdup(k->jid);
+		buf_z(&c->advice, "find the other lecternd with this JID and stop it, or give it "
+		    "another JID\n");
+		return;
+	}
 	if (str_is(state, "up")) {
 		c = doctor_found(d, DOCTOR_OK, "xmpp", NULL, -1, "the daemon's stream is up");
 		c->subject = mem_strdup(k->jid);
@@ -94,6 +110,30 @@ doctor_link_ask(struct doctor *d, const struct conf_component *k)
 		    "not know this component; it was configured after the start: restart lecternd",
 		    k->jid);
 	json_doc_free(doc);
+}
+
+/* ---- a component in a process of its own ---- */
+
+/* Whether its process answered. */
+static bool
+doctor_own_ask(struct doctor *d, const struct conf_component *k)
+{
+	char *path = mem_printf("%s.%s", d->conf->control, k->name); /* daemon_component.c */
+	struct json_doc *doc = json_doc_new();
+	struct buf answer = BUF_INIT(0);
+	int why = ctl_try(path, "status", &answer);
+	struct json root;
+
+	if (why == 0 && buf_room(&answer, JSON_PADDING) != NULL &&
+	    json_parse(doc, buf_view(&answer), &root) == ERR_OK)
+		doctor_link_reported(d, k, root);
+	else
+		doctor_found(d, DOCTOR_WRONG, "component", "component_down", -1, "%s: %s; start it: "
+		    "lecternd --component %s", path, strerror(why ? why : EPROTO), k->name);
+	buf_free(&answer);
+	json_doc_free(doc);
+	mem_free(path);
+	return why != ENOENT && why != ECONNREFUSED;
 }
 
 /* ---- tried here ---- */
@@ -246,12 +286,15 @@ doctor_component(struct doctor *d, const struct conf_component *k)
 {
 	char *why = NULL, *secret;
 
-	if (d->daemon == DAEMON_UP) {
+	if (producer_is_own(k)) {
+		if (doctor_own_ask(d, k))
+			return;
+	} else if (d->daemon == DAEMON_UP) {
 		doctor_link_ask(d, k);
 		return;
 	}
 	/* With kick_old an attempt here would throw a running daemon out. */
-	if (d->daemon == DAEMON_UNKNOWN) {
+	if (d->daemon == DAEMON_UNKNOWN && !producer_is_own(k)) {
 		doctor_found(d, DOCTOR_NOTE, "xmpp", "not_looked_at", -1, "%s: not tried, since "
 		    "lecternd may be running", k->jid);
 		return;

@@ -301,11 +301,30 @@ dead_server_is_noticed(void **state)
 	at_header = header_with("id-1", "<handshake/>");
 	connect_to("127.0.0.1", 0, 20);
 	WAIT(n_up == 1);
-	WAIT(peer_got("id='alive-1'><ping xmlns='urn:xmpp:ping'/></iq>"));
+	WAIT(peer_got("id='alive-") && peer_got("'><ping xmlns='urn:xmpp:ping'/></iq>"));
 	assert_true(peer_got("from='" JID "' to='school.test'"));
 	WAIT(n_down == 1);
 	assert_string_equal(link_detail(link_), "the server does not answer any more");
 	mem_free((char *)at_header);
+}
+
+#define LINK_PINGS_AT_FIRST 8
+
+/* Answers the ping whose id ends like this. */
+static void
+pong_for(const char *last, const char *from)
+{
+	const char *end, *start;
+	char *pong;
+
+	assert_true(peer_got(last));
+	start = end = strstr(peer.got.data, last);
+	while (*start != '\'' || strncmp(start + 1, "alive-", 6) != 0)
+		start--;
+	pong = mem_printf("<iq type='error' id='%.*s' from='%s' to='" JID "'/>",
+	    (int)(end + strlen(last) - 2 - start - 1), start + 1, from);
+	say(pong);
+	mem_free(pong);
 }
 
 static void
@@ -315,22 +334,98 @@ answering_server_stays(void **state)
 	at_header = header_with("id-1", "<handshake/>");
 	connect_to("127.0.0.1", 0, 20);
 	WAIT(n_up == 1);
-	for (int i = 1; i <= 3; i++) {
-		char id[32], pong[128];
+	for (int i = 1; i <= LINK_PINGS_AT_FIRST + 3; i++) {
+		char last[16];
 
-		snprintf(id, sizeof id, "id='alive-%d'", i);
-		WAIT(peer_got(id) || n_down > 0);
+		snprintf(last, sizeof last, "-%d'>", i);
+		WAIT(peer_got(last) || n_down > 0);
 		assert_int_equal(n_down, 0);
-		snprintf(pong, sizeof pong, "<iq type='error' %s from='school.test' to='" JID "'/>",
-		    id);
-		say(pong);
+		pong_for(last, "school.test");
 	}
-	WAIT(peer_got("alive-4") || n_down > 0);
+	WAIT(peer_got("-12'>") || n_down > 0);
 	assert_int_equal(n_down, 0);
 	assert_int_equal(n_stanza, 0); /* its own pongs are its own business */
-	say("<iq type='result' id='alive-4' from='evil.test' to='" JID "'/>");
+	pong_for("-12'>", "evil.test");
 	WAIT(n_stanza == 1);
 	mem_free((char *)at_header);
+}
+
+/* ---- another process with the same JID ---- */
+
+#define NAMED(time) "alive-" time "0123456789abcdef"
+
+static void
+foreign_pong(const char *name)
+{
+	char *pong = mem_printf("<iq type='result' id='%s-1' from='school.test' to='" JID "'/>", name);
+
+	say(pong);
+	mem_free(pong);
+}
+
+static void
+a_moment(void)
+{
+	struct loop_timer *t = loop_timer_new(loop, wait_turn_cb, NULL);
+
+	loop_timer_once(t, 5);
+	loop_run(loop);
+	loop_timer_free(t);
+}
+
+/* Heard of until the link has made up its mind. */
+static void
+an_older_rival_is_left_alone(void **state)
+{
+	(void)state;
+	let_in();
+	while (n_down == 0) {
+		foreign_pong(NAMED("0000000000000001"));
+		a_moment();
+	}
+	assert_int_equal(link_state(link_), LINK_CONFLICT);
+	assert_int_equal(n_stanza, 0);
+}
+
+static void
+a_younger_rival_is_told_of(void **state)
+{
+	(void)state;
+	let_in();
+	while (!link_has_rival(link_)) {
+		foreign_pong(NAMED("ffffffffffffffff"));
+		a_moment();
+	}
+	assert_int_equal(n_down, 0);
+	hang_up();
+	WAIT(n_up == 2);
+	assert_false(link_has_rival(link_));
+}
+
+/* What a process that has died asked may be answered to its successor. */
+static void
+one_astray_answer_is_no_rival(void **state)
+{
+	(void)state;
+	let_in();
+	foreign_pong(NAMED("0000000000000001"));
+	say("<iq from='a@b/c'/>");
+	WAIT(n_stanza == 1);
+	WAIT(peer_got("-16'>")); /* it asked around again */
+	assert_int_equal(n_down, 0);
+	assert_false(link_has_rival(link_));
+}
+
+/* ---- an address beyond this machine ---- */
+
+static void
+only_loopback_is_spoken_to_in_plain(void **state)
+{
+	(void)state;
+	connect_to("192.0.2.1", 0, 0); /* RFC 5737: nobody is there */
+	WAIT(link_state(link_) == LINK_PORT_CLOSED);
+	assert_non_null(strstr(link_detail(link_), "insecure_ok"));
+	assert_int_equal(peer.accepted, 0);
 }
 
 /* ---- a server that does not read ---- */
@@ -540,7 +635,9 @@ main(void)
 		CASE(each_failure_has_its_name), CASE(closed_port_has_its_name),
 		CASE(silent_server_is_given_up), CASE(early_hang_up),
 		CASE(it_connects_again), CASE(unix_socket_is_a_host), CASE(dead_server_is_noticed),
-		CASE(answering_server_stays), CASE(queue_is_bounded), CASE(room_is_told),
+		CASE(answering_server_stays), CASE(an_older_rival_is_left_alone),
+		CASE(a_younger_rival_is_told_of), CASE(one_astray_answer_is_no_rival),
+		CASE(only_loopback_is_spoken_to_in_plain), CASE(queue_is_bounded), CASE(room_is_told),
 		CASE(good_bye_is_polite), CASE(good_bye_does_not_wait_for_ever),
 		CASE(end_at_any_moment),
 		CASE(log_names_case_and_cure), CASE(log_says_a_state_once),

@@ -100,6 +100,8 @@ pub_refuse(struct pub_node *n, enum pub_why why, const char *detail)
 	snprintf(n->detail, sizeof n->detail, "%s", detail);
 	if (news)
 		pub_say(n);
+	if (n->tries > PUB_TRIES_SLOW)
+		n->tries = PUB_TRIES_SLOW;
 	pub_wait(n, PUB_RETRY_SLOW_MS / 2 + pub_backoff(PUB_TRIES) * 2);
 }
 
@@ -116,12 +118,13 @@ pub_try_again(struct pub_node *n)
 void
 pub_fail(struct pub_node *n, enum pub_fault f, const char *detail)
 {
+	if (f == PUB_MISSING || f == PUB_EXISTS)
+		n->known = f == PUB_EXISTS;
 	if (f == PUB_ABSENT || f == PUB_TIMEOUT) {
 		pub_begin(n);
 	} else if (n->tries >= PUB_TRIES) {
 		pub_refuse(n, f == PUB_DENIED ? PUB_FORBIDDEN : PUB_BUSY, detail);
 	} else if (f == PUB_MISSING || f == PUB_EXISTS) {
-		n->known = f == PUB_EXISTS;
 		pub_try_again(n);
 	} else if (f == PUB_WAIT) {
 		pub_wait(n, pub_backoff(n->tries++));

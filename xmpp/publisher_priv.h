@@ -31,6 +31,7 @@
 #define PUB_RETRY_MAX_MS 60000
 #define PUB_RETRY_SLOW_MS 300000  /* where somebody must act first */
 #define PUB_TRIES 6               /* failures in a row; then slowly */
+#define PUB_TRIES_SLOW 4          /* from which it goes on after the slow wait */
 #define PUB_ADD_MAX 50            /* affiliations set in one request */
 #define PUB_DETAIL_MAX 96
 #define PUB_SAID_MAX 3            /* nodes named in the log for one reason */

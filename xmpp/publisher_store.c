@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* publisher_store: the nodes that a publisher has made, in the kvs, so that they
  * can be deleted when the roster lost them while we were away:
- *     PublishedNode,<component>,<service>,<node>    "" */
+ *     PublishedNode,<component>,<service>,<node>    the node */
 #include "base/log.h"
 #include "base/mem.h"
 #include "state/key.h"

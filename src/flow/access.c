@@ -119,7 +119,8 @@ struct access_list {
 	struct node node;
 };
 
-/* The owner's node of each reducer that the reader may read, less those whose name would be too long. */
+/* The owner's node of each reducer that the reader may read, less those whose
+ * name would be too long. */
 static void
 access_list_reducers(struct access_list *l)
 {
@@ -176,7 +177,9 @@ static void
 access_list(const struct roster *r, struct str reader,
     const struct reducer *const *reducers, access_node_cb *cb, void *arg)
 {
-	struct access_list l = { .roster = r, .reader = reader, .reducers = reducers, .cb = cb, .arg = arg };
+	struct access_list l = {
+		.roster = r, .reader = reader, .reducers = reducers, .cb = cb, .arg = arg
+	};
 	const struct roster_student **students;
 	size_t n;
 

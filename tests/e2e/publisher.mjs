@@ -14,11 +14,15 @@ const PUBSUB = 'http://jabber.org/protocol/pubsub';
 
 const opaque = (instance, name) => instance.ctl('node', name).trim().split('\t')[1];
 const publisher = (instance) => instance.status().xmpp[0].publisher;
-const settled = (instance) => waitFor(() => {
-	const { xmpp: [c] } = instance.status();
-	const p = c.publisher;
-	return c.state === 'up' && p.nodes > 0 && p.nodes_waiting === 0 && p.nodes_leaving === 0 && p.in_flight === 0 && p;
-}, 'the publisher to have published', 120_000);
+/** Every node verified (or refused); and, when nobody types, everything published. */
+async function settled(instance, quiet = true) {
+	let last;
+	return waitFor(() => {
+		const { xmpp: [c] } = instance.status();
+		const p = last = c.publisher;
+		return c.state === 'up' && p.nodes > 0 && p.nodes_waiting === 0 && p.nodes_leaving === 0 && (!quiet || p.in_flight === 0) && p;
+	}, 'the publisher to settle', 120_000).catch((e) => { throw new Error(`${e.message}: ${JSON.stringify(last)}`); });
+}
 
 /** A roster in which the teacher does not teach, or a student is missing. */
 async function roster(instance, change) {
@@ -117,7 +121,7 @@ async function kills(instance, service) {
 		await new Promise((r) => setTimeout(r, Math.random() * 500));
 		await instance.lecternd.stop('SIGKILL');
 		await instance.startLecternd();
-		await settled(instance);
+		await settled(instance, false);
 	}
 	clearInterval(typing);
 	await waitFor(() => students.every((s) => s.acked === s.seq), 'all acks', 60_000);

@@ -148,6 +148,7 @@ lone_consumer(struct lone *l, char **why)
 		.server = c->xmpp_server, .jid = l->component->jid, .secret = secret,
 		.secret_file = l->component->secret_file, .service = lone_service(c),
 		.reducers = l->reducers, .insecure_ok = c->xmpp_insecure_ok,
+		.idle_ms = (unsigned)c->xmpp_keepalive * 1000,
 	};
 
 	if (secret == NULL)

@@ -200,6 +200,7 @@ daemon_xmpp(struct daemon *d, char **why)
 		.server = c->xmpp_server,
 		.window = (unsigned)c->xmpp_window,
 		.insecure_ok = c->xmpp_insecure_ok,
+		.idle_ms = (unsigned)c->xmpp_keepalive * 1000,
 		.feed = d->feed,
 		.pubsub = c->xmpp_pubsub_service,
 		.max_items = (unsigned)c->xmpp_pubsub_max_items,

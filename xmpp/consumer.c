@@ -376,6 +376,7 @@ consumer_new(const struct consumer_options *o, char **why)
 	struct link_options lo = {
 		.host = o->host, .port = o->port, .jid = o->jid, .server = o->server,
 		.secret_file = o->secret_file, .insecure_ok = o->insecure_ok,
+		.idle_ms = o->idle_ms,
 	};
 	struct engine *e = engine_new(&eo, why);
 	struct consumer *c;

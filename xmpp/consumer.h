@@ -16,6 +16,7 @@ struct consumer_options {
 	struct loop *loop;
 	const char *host;    /* of the XMPP server's component port */
 	int port;
+	unsigned idle_ms;    /* silence before a ping; 0: LINK_IDLE_MS */
 	bool insecure_ok;    /* the stream may leave this machine */
 	const char *server;  /* its domain */
 	const char *jid, *secret, *secret_file; /* of this component */

@@ -23,6 +23,7 @@ struct xmpp_options {
 	unsigned window;     /* messages in flight before a ping is answered; 0: XMPP_WINDOW */
 	struct feed *feed;   /* for producers; NULL: there are none */
 	bool insecure_ok;    /* the streams may leave this machine */
+	unsigned idle_ms;    /* silence before a ping; 0: LINK_IDLE_MS */
 	unsigned timeout_ms; /* to connect and be let in; 0: LINK_TIMEOUT_MS */
 	const char *pubsub;  /* the server's PubSub service; NULL or "": "pubsub." and server */
 	unsigned max_items;  /* of a node there; 0: PUBLISHER_MAX_ITEMS */

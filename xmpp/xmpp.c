@@ -213,7 +213,7 @@ xmpp_component_new(struct xmpp *x, char *jid, const char *secret, const char *se
 	struct link_options lo = {
 		.host = x->o.host, .port = x->o.port, .jid = jid, .server = server,
 		.secret_file = secret_file, .timeout_ms = x->o.timeout_ms,
-		.insecure_ok = x->o.insecure_ok,
+		.insecure_ok = x->o.insecure_ok, .idle_ms = x->o.idle_ms,
 	};
 
 	MEM_NEW(c);

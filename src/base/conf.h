@@ -97,6 +97,7 @@ struct conf {
 	long xmpp_port;
 	char *xmpp_server;             /* domain pinged for flow control */
 	bool xmpp_insecure_ok;         /* plaintext to an address that is not loopback */
+	long xmpp_keepalive;           /* seconds of silence before a ping */
 	long xmpp_window;              /* messages in flight between pings */
 	char *xmpp_pubsub_service;     /* the server's; NULL: "pubsub." and server */
 	long xmpp_pubsub_max_items;    /* of a node there */

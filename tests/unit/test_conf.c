@@ -38,6 +38,7 @@ test_defaults(void **state)
 	assert_string_equal(c->xmpp_host, "");
 	assert_int_equal(c->xmpp_port, 5347);
 	assert_int_equal(c->xmpp_window, 200);
+	assert_int_equal(c->xmpp_keepalive, 30);
 	assert_int_equal(c->n_components, 0);
 	assert_int_equal(c->n_opt_outs, 0);
 	conf_free(c);
@@ -62,7 +63,8 @@ static const char everything[] =
     "journal { segment_size = \"1G\" snapshot_records = 8 }\n"
     "roster { backend = csv file = /r allow_empty = yes }\n"
     "kvs { backend = memory }\n"
-    "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true window = 9\n"
+    "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true keepalive = 7\n"
+    "  window = 9\n"
     "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"
     "\tadmins = { a@b } }\n"
     "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b }\n"

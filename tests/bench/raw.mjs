@@ -74,18 +74,19 @@ export class RawClient extends Peer {
 		this.jid = bound[1];
 		return this;
 	}
-	/** Subscribes; what follows is counted. */
-	async subscribe(service, node, digestMs = 0) {
+	/** Subscribes; what follows is counted. At the server's own service by bare JID, being available. */
+	async subscribe(service, node, { digest = 0, bare = false } = {}) {
 		const field = (name, value) => `<field var='${name}'><value>${value}</value></field>`;
-		const options = digestMs === 0 ? '' : `<options><x xmlns='jabber:x:data' type='submit'>${field('FORM_TYPE', 'http://jabber.org/protocol/pubsub#subscribe_options')}${field('pubsub#digest', 1)}${field('pubsub#digest_frequency', digestMs)}</x></options>`;
+		const options = digest === 0 ? '' : `<options><x xmlns='jabber:x:data' type='submit'>${field('FORM_TYPE', 'http://jabber.org/protocol/pubsub#subscribe_options')}${field('pubsub#digest', 1)}${field('pubsub#digest_frequency', digest)}</x></options>`;
 		this.open = false;
-		this.socket.write(`<presence to='${service}'/>`);
-		await this.step(`<iq type='set' id='sub' to='${service}'><pubsub xmlns='${PUBSUB}'><subscribe node='${node}' jid='${this.jid}'/>${options}</pubsub></iq>`, /<iq[^>]*type=['"]result/);
+		this.address = bare ? this.jid.split('/')[0] : this.jid;
+		this.socket.write(bare ? '<presence/>' : `<presence to='${service}'/>`);
+		await this.step(`<iq type='set' id='sub' to='${service}'><pubsub xmlns='${PUBSUB}'><subscribe node='${node}' jid='${this.address}'/>${options}</pubsub></iq>`, /<iq[^>]*type=['"]result/);
 		this.open = true;
 	}
 	async unsubscribe(service, node) {
 		this.open = false;
-		await this.step(`<iq type='set' id='unsub' to='${service}'><pubsub xmlns='${PUBSUB}'><unsubscribe node='${node}' jid='${this.jid}'/></pubsub></iq>`, /<iq[^>]*id=['"]unsub/);
+		await this.step(`<iq type='set' id='unsub' to='${service}'><pubsub xmlns='${PUBSUB}'><unsubscribe node='${node}' jid='${this.address}'/></pubsub></iq>`, /<iq[^>]*id=['"]unsub/);
 		this.open = true;
 	}
 }

@@ -53,13 +53,20 @@ async function chatter(component, clients, bytes) {
 	});
 }
 
-async function hosted(d, clients, digest) {
-	const service = d.components.activity, node = `class/${d.class}/activity.event_count`;
-	for (const c of clients) await c.subscribe(service, node, digest);
+const NODE = (d) => `class/${d.class}/activity.event_count`;
+/** Where a reader subscribes: at the component, or at the server's own service. */
+const places = {
+	component: (d) => [d.components.activity, NODE(d)],
+	server: (d) => [`pubsub.${d.domain}`, d.ctl('node', NODE(d)).trim().split('\t')[1]],
+};
+
+async function classWatched(d, clients, place, digest = 0) {
+	const [service, node] = places[place](d);
+	for (const c of clients) await c.subscribe(service, node, { digest, bare: place === 'server' });
 	const students = d.students.map((s) => new Student(d.events, s.user_id).connect());
 	await waitFor(() => students.every((s) => s.live), 'students');
 	for (const s of students) s.send(keystroke('a', s.doc, Date.now()));
-	await pause(2 * (digest || 100));
+	await pause(2 * (digest || 200));
 	const m = await measured(d, clients, 'items', () => type(students));
 	students.forEach((s) => s.stop());
 	for (const c of clients) await c.unsubscribe(service, node);
@@ -76,11 +83,13 @@ async function baseline(d, clients, bytes) {
 	return m;
 }
 
-/** One round of one fan-out: baseline, without digest, with digest. */
-async function round(d, clients, got) {
-	const plain = await hosted(d, clients, 0);
-	const digest = await hosted(d, clients, DIGEST_MS);
+/** One round of one fan-out: the component without and with digest, the baseline, the server's own service. */
+async function round(school, other, n, got) {
+	const { d } = school, clients = school.clients.slice(0, n);
+	const plain = await classWatched(d, clients, 'component');
+	const digest = await classWatched(d, clients, 'component', DIGEST_MS);
 	const base = await baseline(d, clients, Math.round(plain.bytes / plain.n));
+	const side = await classWatched(other.d, other.clients.slice(0, n), 'server');
 	const cost = base.server / base.n;
 	const push = (key, value) => (got[key] ??= []).push(value);
 	push('item without digest', plain.server / plain.n / cost);
@@ -93,6 +102,9 @@ async function round(d, clients, got) {
 	push('items a message, digest', digest.n / digest.messages);
 	push('lecternd', plain.ours / plain.server);
 	push('item bytes', plain.bytes / plain.n);
+	push("server's service", side.server / plain.server);
+	push("server's service, arrived", side.n / (side.events * n));
+	push("server's service, lecternd", side.ours / plain.ours);
 	push('server items/s', plain.n / plain.server);
 	push('server messages/s', base.n / base.server);
 	push('lecternd items/s', plain.n / plain.ours);
@@ -110,28 +122,40 @@ function report(n, got) {
 	line('items in one message, digest off', 'items a message');
 	line('the same with digest', 'items a message, digest');
 	line('CPU of lecternd as a share of the server\'s, digest off', 'lecternd');
+	line("server CPU of the class at the server's own service, as a share", "server's service");
+	line('items that arrived there per event and teacher', "server's service, arrived");
+	line('CPU of lecternd then, as a share', "server's service, lecternd");
 	console.log(`    for sizing, this machine only: a CPU second of the server carries ${median(got['server items/s']).toFixed(0)} items (${median(got['server messages/s']).toFixed(0)} baseline messages), one of lecternd ${median(got['lecternd items/s']).toFixed(0)} items (${median(got['lecternd events/s']).toFixed(0)} events)`);
 }
 
-async function onServer(server) {
-	const most = Math.max(...fanouts());
-	const d = await instance({ server, students: STUDENTS });
+/** An instance whose class has so many teachers, all logged in. */
+async function school(server, lines) {
+	const d = await instance({ server, students: STUDENTS, lines: { '*': `  reducers = { "event_count" }\n${lines}` } });
 	const clients = [];
-	for (let i = 0; i < most; i++) {
-		const user = await d.addUser(`bench${i}`);
-		clients.push(await new RawClient().start(d, user));
-	}
+	for (let i = 0; i < Math.max(...fanouts()); i++)
+		clients.push(await new RawClient().start(d, await d.addUser(`bench${i}`)));
 	d.writeRoster([...d.rosterRows(), ...clients.map((c, i) => [d.class, 'teacher', `b${i}`, d.users[`bench${i}`].jid, `Bench ${i}`])]);
 	d.ctl('reload');
-	console.log(`\nxmpp on ${server}: ${STUDENTS} students, ${RATE} events/s each, ${seconds()} s a round`);
-	await hosted(d, clients, 0); // a server that has just started is busy with itself
+	return { d, clients };
+}
+
+async function onServer(server) {
+	const ours = await school(server, ''), theirs = await school(server, '  pubsub = { "xmpp-server" }\n');
+	const published = () => { const [{ publisher: p }] = theirs.d.status().xmpp; return p.nodes > 0 && p.nodes_waiting === 0 && p.in_flight === 0; };
+	await waitFor(published, 'the nodes at the server\'s own service', 120_000);
+	console.log(`\nxmpp on ${server}: ${STUDENTS} students, ${RATE} events/s each, ${seconds()} s a measurement`);
+	// A server that has just started is busy with itself.
+	await classWatched(ours.d, ours.clients.slice(0, 1), 'component');
+	await classWatched(theirs.d, theirs.clients.slice(0, 1), 'server');
 	for (const n of fanouts()) {
 		const got = {};
-		for (let i = 0; i < bench.rounds; i++) await round(d, clients.slice(0, n), got);
+		for (let i = 0; i < bench.rounds; i++) await round(ours, theirs, n, got);
 		report(n, got);
 	}
-	clients.forEach((c) => c.stop());
-	await end(d);
+	for (const s of [ours, theirs]) {
+		s.clients.forEach((c) => c.stop());
+		await end(s.d);
+	}
 }
 
 export async function xmpp() {

@@ -138,10 +138,11 @@ presence_is_first(const struct subscription *sub)
 static void
 presence_probe_cb(void *arg, struct subscription *sub)
 {
-	struct service *s = arg;
+	struct presence_visit *v = arg;
+	struct service *s = v->s;
 
 	if (s->o.sink->bulk(s->o.sink_arg) && book_is_stale(s->book, sub) &&
-	    book_probe(s->book, sub) && presence_is_first(sub))
+	    book_probe(s->book, sub, v->now_ms) && presence_is_first(sub))
 		notify_probe(s, sub->jid);
 }
 
@@ -150,8 +151,10 @@ presence_probe_cb(void *arg, struct subscription *sub)
 void
 presence_probe_all(struct service *s)
 {
+	struct presence_visit v = { .s = s, .now_ms = loop_now_ms(s->o.loop) };
+
 	book_new_stream(s->book);
-	book_each(s->book, presence_probe_cb, s);
+	book_each(s->book, presence_probe_cb, &v);
 }
 
 /* ---- bounces ---- */
@@ -175,7 +178,7 @@ presence_for_good_cb(void *arg, struct subscription *sub)
 
 	if (!presence_is_from(sub, v->from))
 		return;
-	if (sub->lasting)
+	if (sub->lasting && !sub->full)
 		presence_bounced(sub, v->now_ms);
 	else
 		notify_end(v->s, sub, false);
@@ -248,7 +251,7 @@ service_tick(struct service *s, int64_t wall_us, uint64_t now_ms)
 
 	book_each(s->book, presence_tick_cb, &v);
 	if (s->up)
-		book_each(s->book, presence_probe_cb, s);
+		book_each(s->book, presence_probe_cb, &v);
 	store_save(s);
 	notify_lost_pings(s, now_ms);
 }

@@ -287,16 +287,19 @@ book_is_stale(const struct book *b, const struct subscription *s)
 {
 	const struct lease *l = map_get(b->leases, str_of(s->jid));
 
-	return s->full && !s->lasting && (l == NULL || l->stream != b->stream);
+	return s->full && (l == NULL || l->stream != b->stream);
 }
 
 bool
-book_probe(struct book *b, struct subscription *s)
+book_probe(struct book *b, struct subscription *s, uint64_t now_ms)
 {
-	bool first = s->probed != b->stream;
+	bool due = s->probed != b->stream ||
+	    (s->probed_ms != 0 && now_ms - s->probed_ms >= BOOK_PROBE_MS);
 
+	if (due || s->probed_ms == 0)
+		s->probed_ms = now_ms;
 	s->probed = b->stream;
-	return first;
+	return due;
 }
 
 void

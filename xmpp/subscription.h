@@ -14,6 +14,7 @@
 #define BOOK_SUBS_MAX 100000      /* of one service */
 #define BOOK_READER_SUBS_MAX 256  /* of one bare JID; below the hub's own */
 #define BOOK_LEASES_MAX 16384     /* the oldest gives way, of strangers first */
+#define BOOK_PROBE_MS 600000      /* between two probes of one stale session */
 #define SUBID_LEN 16
 
 struct reader;
@@ -32,6 +33,7 @@ struct subscription {
 	struct hub_sub *hub;  /* NULL while not durable yet, or not delivered to */
 	bool unseen;          /* from an earlier life: its presence is not known */
 	uint64_t probed;      /* the last stream on which it was, or began */
+	uint64_t probed_ms;   /* when; 0: not looked at yet */
 	unsigned bounces;
 	uint64_t retry_ms;    /* when to send everything again, 0: no need */
 };
@@ -75,10 +77,11 @@ bool book_has_lease(const struct book *b, const char *full);
  * is there may have gone without a word. */
 void book_new_stream(struct book *b);
 /* Whether it is bound to a full JID that has not told us, on this stream, that
- * it is there. */
+ * it is there: its session may go without a word. */
 bool book_is_stale(const struct book *b, const struct subscription *s);
-/* Notes that a stale one is probed; false when it was, on this stream. */
-bool book_probe(struct book *b, struct subscription *s);
+/* Notes that a stale one is probed; false when it was, on this stream and less
+ * than BOOK_PROBE_MS ago. */
+bool book_probe(struct book *b, struct subscription *s, uint64_t now_ms);
 void book_unlease(struct book *b, const struct address *a);
 void book_unlease_all(struct book *b);
 

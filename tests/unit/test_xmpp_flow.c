@@ -274,6 +274,30 @@ sessions_are_probed_on_a_new_stream(void **state)
 	assert_int_equal(times_said("message", "type='groupchat'"), 1);
 }
 
+/* Who never told us that he is there is asked on a new stream, and now and then:
+ * nobody would tell us that he goes. */
+static void
+silent_session_is_found_gone(void **state)
+{
+	uint64_t now = loop_now_ms(loop) + 1;
+
+	(void)state;
+	subscribe(DESK, COUNTS, DESK);
+	settle();
+	assert_int_equal(book_lasting(service->book), 1);
+	service_down(service);
+	service_up(service);
+	assert_int_equal(times_said("message", "to='" DESK "' type='groupchat'"), 1);
+	service_tick(service, 0, now + BOOK_PROBE_MS / 2);
+	assert_int_equal(times_said("message", "type='groupchat'"), 1);
+	service_tick(service, 0, now + BOOK_PROBE_MS);
+	assert_int_equal(times_said("message", "type='groupchat'"), 2);
+	bounce(DESK, "wait"); /* its server is away, it need not be */
+	assert_int_equal(book_size(service->book), 1);
+	bounce(DESK, "cancel");
+	assert_int_equal(book_size(service->book), 0);
+}
+
 /* Probes wait for room: more than the link's queue holds would end the stream,
  * and the next one, and the next. */
 static void
@@ -424,7 +448,8 @@ main(void)
 		CASE(full_queue_refuses_requests),
 		CASE(lost_stream_ends_in_the_same_state), CASE(roster_ends_it_at_once),
 		CASE(bounce_ends_what_is_temporary), CASE(bounced_items_are_sent_again),
-		CASE(sessions_are_probed_on_a_new_stream), CASE(probes_wait_for_room),
+		CASE(sessions_are_probed_on_a_new_stream), CASE(silent_session_is_found_gone),
+		CASE(probes_wait_for_room),
 		CASE(endless_bounces_end_what_is_temporary),
 		CASE(bare_subscription_ends_with_the_last_resource),
 		CASE(strangers_presence_is_bounded),

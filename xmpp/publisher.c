@@ -129,6 +129,7 @@ pub_node_adapt(struct pub_node *n)
 		pub_begin(n);
 	} else if (n->step > PUB_AFFILIATIONS) {
 		pub_detach(n);
+		n->step = PUB_IDLE; /* what was left to change counts no more */
 		pub_go(n, PUB_AFFILIATIONS);
 	}
 }

@@ -478,19 +478,25 @@ tell(const char *text)
 	assert_int_equal(xml_reader_feed(fake_mouth, str_of(text)), XML_OK);
 }
 
-/* Gives what was answered, in the order of asking or the other way round. */
+/* Gives one answer: the first asked for, or the last. */
+static inline void
+tell_one(void)
+{
+	size_t at = fake.backwards ? fake.n_answers - 1 : 0;
+	char *text = fake.answer[at];
+
+	assert_true(fake.n_answers > 0);
+	memmove(fake.answer + at, fake.answer + at + 1,
+	    (--fake.n_answers - at) * sizeof *fake.answer);
+	tell(text);
+	mem_free(text);
+}
+
 static inline void
 deliver_answers(void)
 {
-	while (fake.n_answers > 0) {
-		size_t at = fake.backwards ? fake.n_answers - 1 : 0;
-		char *text = fake.answer[at];
-
-		memmove(fake.answer + at, fake.answer + at + 1,
-		    (--fake.n_answers - at) * sizeof *fake.answer);
-		tell(text);
-		mem_free(text);
-	}
+	while (fake.n_answers > 0)
+		tell_one();
 }
 
 static inline void

@@ -323,6 +323,59 @@ test_readers_list(void **state)
 	roster_free(r);
 }
 
+/* ---- both ways round: every node, and everyone who may read it ---- */
+
+static const char *const everybody[] = { "tina@school.test", "tom@school.test",
+	"ann@school.test", "bob@school.test", "cy@school.test", "mum@home.test",
+	"principal@school.test", "counsel@school.test", "eve@school.test" };
+
+static size_t n_all_nodes;
+
+struct asked {
+	const char *jid;
+	bool listed;
+};
+
+static void
+reader_cb(void *arg, struct str jid)
+{
+	struct asked *a = arg;
+
+	a->listed |= str_is(jid, a->jid);
+}
+
+static void
+all_nodes_cb(void *arg, const struct node *n)
+{
+	n_all_nodes++;
+	assert_true(access_exists(arg, n));
+	for (size_t i = 0; i < sizeof everybody / sizeof *everybody; i++) {
+		struct asked a = { everybody[i], false };
+
+		access_readers(arg, n, reader_cb, &a);
+		assert_int_equal(a.listed, access_may_read(arg, str_of(everybody[i]), n));
+	}
+}
+
+static void
+test_all_nodes_and_their_readers(void **state)
+{
+	static char *classes[] = { "7b", "8a" };
+	static const struct reducer *const nothing[] = { NULL };
+	struct roster *r = school();
+	char *why = NULL;
+
+	(void)state;
+	assert_int_equal(roster_grant(r, readers(classes, 2), &why), ERR_OK);
+	n_all_nodes = 0;
+	access_all_nodes(r, table, all_nodes_cb, r);
+	assert_int_equal(n_all_nodes, roster_classes(r) * 3 + roster_students(r) * 2);
+	n_all_nodes = 0;
+	access_all_nodes(r, nothing, all_nodes_cb, r);
+	assert_int_equal(n_all_nodes, 0); /* a component without reducers has no _roster either */
+	roster_free(r);
+}
+
 int
 main(void)
 {
@@ -335,6 +388,7 @@ main(void)
 		cmocka_unit_test(test_readers_are_no_students),
 		cmocka_unit_test(test_readers_list),
 		cmocka_unit_test(test_list_passes_over_what_has_no_name),
+		cmocka_unit_test(test_all_nodes_and_their_readers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -474,6 +474,80 @@ test_door_gone_in_ended(void **state)
 	world_close();
 }
 
+/* ---- a door that reads in its own name ---- */
+
+static size_t n_rosters, ended_before;
+
+static void
+count_roster(void *arg)
+{
+	(void)arg;
+	n_rosters++;
+	ended_before = n_ended;
+}
+
+static void
+test_attached(void **state)
+{
+	struct hub_sub *s = NULL;
+
+	(void)state;
+	n_rosters = 0;
+	world_open(SCHOOL);
+	world_ops.roster = count_roster;
+	event("ann");
+	assert_int_equal(hub_attach(door, STR_LIT("class/9c/t.count"), NULL, &s), ERR_NOT_FOUND);
+	assert_int_equal(hub_attach(door, STR_LIT("class/7b/t.hidden"), NULL, &s), ERR_NOT_FOUND);
+	assert_null(s);
+	assert_int_equal(hub_attach(door, STR_LIT("class/7b/t.count"), NULL, &s), ERR_OK);
+	turns(3);
+	assert_int_equal(times(s, pseudonym("ann")), 1);
+	assert_string_equal(hub_sub_reader(s), "");
+	assert_int_equal(metric_value[METRIC_SUBSCRIPTIONS], 0);
+	set_roster("7b:+tom,ann,bob"); /* whoever reads: it stays */
+	assert_int_equal(n_rosters, 1);
+	assert_int_equal(n_ended, 0);
+	event("bob");
+	turns(3);
+	assert_int_equal(times(s, pseudonym("bob")), 1);
+	set_roster("8a:+tom,cy");
+	assert_int_equal(n_rosters, 2);
+	assert_int_equal(ended_before, 1); /* the door hears of the end first */
+	assert_int_equal(metric_value[METRIC_REVOKED], 0);
+	world_close();
+}
+
+static void
+ids_cb(void *arg, const char *id)
+{
+	buf_printf(arg, "%s\n", id);
+}
+
+static void
+test_ids(void **state)
+{
+	struct node is;
+	struct buf b = BUF_INIT(0);
+
+	(void)state;
+	world_open(SCHOOL);
+	event("ann");
+	event("bob");
+	event("cy");
+	assert_int_equal(node_parse(STR_LIT("class/7b/t.count"), &is), ERR_OK);
+	hub_item_ids(hub, &is, ids_cb, &b);
+	assert_int_equal(b.len, 2 * (PSEUDONYM_LEN + 1));
+	buf_byte(&b, '\0');
+	assert_non_null(strstr(b.data, pseudonym("ann")));
+	assert_non_null(strstr(b.data, pseudonym("bob")));
+	buf_clear(&b);
+	assert_int_equal(node_parse(STR_LIT("class/9c/t.count"), &is), ERR_OK);
+	hub_item_ids(hub, &is, ids_cb, &b);
+	assert_int_equal(b.len, 0);
+	buf_free(&b);
+	world_close();
+}
+
 int
 main(void)
 {
@@ -493,6 +567,8 @@ main(void)
 		cmocka_unit_test(test_unsubscribe_in_ended),
 		cmocka_unit_test(test_subscribe_in_ended),
 		cmocka_unit_test(test_door_gone_in_ended),
+		cmocka_unit_test(test_attached),
+		cmocka_unit_test(test_ids),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

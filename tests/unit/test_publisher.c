@@ -211,6 +211,26 @@ access_is_taken_away_while_an_item_is_under_way(void **state)
 	assert_string_equal(fake_get(at_service(COUNTS)->affiliation, "anna@x"), "");
 }
 
+/* More to change than before is no sign that the service does not obey. */
+static void
+a_roster_changes_while_affiliations_do(void **state)
+{
+	(void)state;
+	start("7b:+anna,u1", 0, 0);
+	stream_comes();
+	while (node(COUNTS)->step != PUB_AFFILIATE || node(COUNTS)->queue != &publisher->asked) {
+		turns(1);
+		tell_one();
+	}
+	set_roster("7b:+bert,+carl,+dora,u1");
+	run();
+	while (node(COUNTS)->step != PUB_READY)
+		run();
+	assert_int_equal(node(COUNTS)->why, PUB_FINE);
+	assert_string_equal(fake_get(at_service(COUNTS)->affiliation, "anna@x"), "");
+	assert_string_equal(fake_get(at_service(COUNTS)->affiliation, "dora@x"), "member");
+}
+
 static void
 a_service_that_keeps_a_member_gets_nothing(void **state)
 {
@@ -668,6 +688,7 @@ main(void)
 		TEST(a_smaller_node_is_configured_once),
 		TEST(access_is_taken_away_before_the_next_item),
 		TEST(access_is_taken_away_while_an_item_is_under_way),
+		TEST(a_roster_changes_while_affiliations_do),
 		TEST(a_service_that_keeps_a_member_gets_nothing),
 		TEST(a_strangers_subscription_is_found_and_ended),
 		TEST(who_left_leaves_no_item_and_no_node),

@@ -225,6 +225,17 @@ daemon_hub(struct daemon *d, char **why)
 }
 
 static bool
+daemon_audit(struct daemon *d, char **why)
+{
+	if (!d->conf->audit_enabled)
+		return true;
+	d->audit = audit_new(d->loop, d->conf->audit_file, why);
+	if (d->audit != NULL)
+		hub_set_audit(d->hub, d->audit);
+	return d->audit != NULL;
+}
+
+static bool
 daemon_ingest(struct daemon *d, char **why)
 {
 	struct ingest_options o = {
@@ -268,6 +279,7 @@ daemon_free(struct daemon *d)
 	ingest_free(d->ingest);
 	feed_free(d->feed);
 	hub_free(d->hub);
+	audit_free(d->audit);
 	kvs_close(d->book);
 	kvs_close(d->states);
 	checkpoint_free(d->checkpoint);
@@ -316,6 +328,7 @@ static const struct daemon_step {
 	{ EX_SOFTWARE, daemon_engine },
 	{ EX_IOERR, daemon_journal },
 	{ EX_CONFIG, daemon_hub },
+	{ EX_CANTCREAT, daemon_audit },
 	{ EX_CONFIG, daemon_ingest },
 	{ EX_CONFIG, daemon_xmpp },
 	{ EX_UNAVAILABLE, daemon_control },

@@ -29,6 +29,7 @@ struct daemon {
 	struct checkpoint *checkpoint;
 	struct roster *roster;
 	struct hub *hub;
+	struct audit *audit; /* or NULL */
 	struct kvs *states; /* write-behind copy of the states */
 	struct kvs *book;   /* what doors must remember: lasting subscriptions */
 	struct ident_rules *rules;

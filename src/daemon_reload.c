@@ -103,6 +103,7 @@ daemon_sighup_cb(void *arg)
 	if (d->stopping)
 		return;
 	sd_notify(0, "RELOADING=1");
+	audit_reopen(d->audit);
 	daemon_reload(d, &why);
 	mem_free(why);
 	sd_notify(0, "READY=1");

@@ -47,6 +47,8 @@ daemon_status(struct daemon *d, struct jsonw *w)
 	checkpoint_status(d->checkpoint, w);
 	daemon_report_recovered(d, w);
 	daemon_report_roster(d, w);
+	jsonw_key(w, "audit");
+	audit_status(d->audit, w);
 	jsonw_key(w, "xmpp");
 	if (d->xmpp != NULL)
 		xmpp_status(d->xmpp, w);

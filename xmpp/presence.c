@@ -234,6 +234,8 @@ presence_tick_cb(void *arg, struct subscription *sub)
 
 	if ((sub->o.expire_us != 0 && sub->o.expire_us <= v->wall_us) ||
 	    (sub->doubted_us != 0 && sub->doubted_us <= v->wall_us)) {
+		if (sub->hub != NULL)
+			hub_sub_ends_as(sub->hub, "expired");
 		notify_end(v->s, sub, true); /* §12.18 */
 		return;
 	}

@@ -153,6 +153,8 @@ items_send(struct request *q, const char *node, struct items *l)
 	xmlw_close(&w);
 	page_write(&l->page, &w);
 	reply_end(&q->reply, &w);
+	hub_shown(q->reply.service->o.hub, q->reply.service->o.jid, q->reader, str_of(node),
+	    l->page.to - l->page.from);
 }
 
 static void

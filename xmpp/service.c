@@ -47,6 +47,7 @@ service_new(const struct service_options *o)
 	s->book = book_new();
 	s->door = hub_door_new(o->hub, &notify_door_ops, s);
 	s->feed = feed_door_new(s, o->feed);
+	hub_door_name(s->door, s->o.jid);
 	s->tick = loop_timer_new(o->loop, service_tick_cb, s);
 	LIST_INIT(&s->answers);
 	loop_timer_every(s->tick, SERVICE_TICK_MS);
@@ -151,11 +152,8 @@ service_admit(struct service *s, struct str reader, const char *node, struct nod
 {
 	enum err e = service_may_read(s, reader, node, out);
 
-	if (e != ERR_OK) {
-		metric_add(METRIC_ACCESS_REFUSED, 1);
-		log_notice("access refused reader=%.*s node=%.*s service=%s", STR_ARG(reader),
-		    NODE_MAX, node, s->o.jid);
-	}
+	if (e != ERR_OK)
+		hub_refused(s->o.hub, s->o.jid, reader, str_of(node));
 	return e;
 }
 

@@ -254,10 +254,12 @@ conf_new(const char *path)
 }
 
 static void
-conf_control_default(struct conf *c)
+conf_file_defaults(struct conf *c)
 {
 	if (c->control == NULL && c->state_dir != NULL)
 		c->control = mem_printf("%s/lectern.sock", c->state_dir);
+	if (c->audit_file == NULL && c->state_dir != NULL)
+		c->audit_file = mem_printf("%s/audit.jsonl", c->state_dir);
 }
 
 /* Everything that is wrong ends up in r->causes. */
@@ -270,7 +272,7 @@ conf_read_into(struct conf_reader *r)
 	    conf_text_clean(&r->causes, text.data, text.len)) {
 		buf_byte(&text, '\0');
 		if (conf_parse(r, text.data)) {
-			conf_control_default(r->conf);
+			conf_file_defaults(r->conf);
 			conf_check(r->conf, &r->causes, conf_place_line, r);
 		}
 	}

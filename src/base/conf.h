@@ -103,6 +103,10 @@ struct conf {
 	long xmpp_pubsub_max_items;    /* of a node there */
 	struct conf_list xmpp_admins;  /* who may use the commands of admins */
 
+	/* audit */
+	bool audit_enabled;
+	char *audit_file;              /* audit.jsonl in state_dir when not set */
+
 	struct conf_component *components;
 	size_t n_components;
 	struct conf_producer *producers;

@@ -134,6 +134,11 @@ const struct conf_row conf_rows[] = {
 	    .expected = "the JID of a person such as admin@school.example",
 	    .help = "JIDs that may use the admins' commands; they may read no data by that" },
 
+	{ IN("audit", "enabled", audit_enabled, CONF_BOOL), .standard = "true", .restart = true,
+	    .help = "Whether it is written down who could and did see whose data" },
+	{ IN("audit", "file", audit_file, CONF_PATH), .restart = true,
+	    .help = "That file; audit.jsonl in state_dir when not set" },
+
 	{ COMPONENT("jid", jid, CONF_STRING), .required = true, .restart = true,
 	    .check = conf_is_domain, .expected = "a domain such as lectern.school.example",
 	    .help = "JID of the component, as in the server's configuration" },
@@ -188,6 +193,7 @@ const struct conf_section conf_sections[] = {
 	{ .name = "roster", .help = "Who teaches and attends what." },
 	{ .name = "kvs", .help = "The store of states." },
 	{ .name = "xmpp", .help = "The stream to the XMPP server." },
+	{ .name = "audit", .help = "The record of who sees whose data." },
 	{ .name = "component", .help = "A component to publish; \"*\" stands for all others.",
 	    .item = sizeof(struct conf_component), .items = offsetof(struct conf, components),
 	    .n_items = offsetof(struct conf, n_components), .check = conf_is_component,

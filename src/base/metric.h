@@ -36,6 +36,8 @@
 	X(METRIC_ITEMS_SENT, "items_sent", "items sent to subscribers")        \
 	X(METRIC_ITEMS_COALESCED, "items_coalesced", "changes replaced by a newer one before they were sent") \
 	X(METRIC_ACCESS_REFUSED, "access_refused", "subscriptions and reads refused") \
+	X(METRIC_AUDIT, "audit_lines", "lines of the audit file")              \
+	X(METRIC_AUDIT_LOST, "audit_lost", "lines of the audit file lost because it could not be written") \
 	X(METRIC_REVOKED, "subscriptions_revoked", "subscriptions ended by a roster change") \
 	X(METRIC_FEED_EVENTS, "feed_events", "events handed to producers")     \
 	X(METRIC_FEED_STATES, "feed_states", "states taken from producers")    \

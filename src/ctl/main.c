@@ -17,6 +17,8 @@ static const struct ctl_verb {
 	{ "states", "[-c FILE]  every state, a line of JSON each", ctl_status },
 	{ "journal", "verify|dump|replay [--verify] [-c FILE | --dir DIR]", ctl_journal },
 	{ "token", "[-c FILE] --user ID [--ttl SECONDS]  mint a student token", ctl_token },
+	{ "audit", "[-c FILE] [--student PSEUDONYM] [--reader JID] [--at TIME] [--events] [FILE...]",
+	    ctl_audit },
 	{ "pseudonym", "[-c FILE] ID...  pseudonyms of students", ctl_pseudonym },
 	{ "node", "[-c FILE] NODE...  names of nodes at the server's PubSub service", ctl_pseudonym },
 	{ "watch", "--jid JID --service SERVICE [...] NODE  subscribe as an XMPP client", ctl_watch },

@@ -52,6 +52,7 @@ hub_free(struct hub *h)
 		hub_door_free(TAILQ_FIRST(&h->doors));
 	map_free(h->nodes, NULL);
 	map_free(h->readers, NULL);
+	loop_timer_free(h->telling);
 	h->closed = true;
 	if (!h->woken)
 		mem_free(h);
@@ -126,13 +127,75 @@ enum err
 hub_admit(struct hub *h, struct str node, struct str reader, struct node *out)
 {
 	enum err e = hub_may_read(h, node, reader, out);
-	size_t shown = node.n < NODE_MAX ? node.n : NODE_MAX;
 
-	if (e != ERR_OK) {
-		metric_add(METRIC_ACCESS_REFUSED, 1);
-		log_notice("access refused reader=%.*s node=%.*s", STR_ARG(reader), (int)shown, node.p);
-	}
+	if (e != ERR_OK)
+		hub_refused(h, NULL, reader, node);
 	return e;
+}
+
+/* ---- what is written down ---- */
+
+void
+hub_refused(struct hub *h, const char *door, struct str reader, struct str node)
+{
+	struct audit_line line = { "refused", reader, door, node, ROSTER_AS_NOBODY, 0 };
+
+	line.node.n = node.n < NODE_MAX ? node.n : NODE_MAX;
+	metric_add(METRIC_ACCESS_REFUSED, 1);
+	log_notice("access refused reader=%.*s node=%.*s door=%s", STR_ARG(reader),
+	    STR_ARG(line.node), door != NULL ? door : "");
+	audit_refuse(h->audit, &line);
+}
+
+void
+hub_shown(struct hub *h, const char *door, struct str reader, struct str node, size_t n)
+{
+	struct audit_line line = { "read", reader, door, node, ROSTER_AS_NOBODY, n };
+	struct node is;
+
+	if (h->audit != NULL && node_parse(node, &is) == ERR_OK)
+		line.as = access_as(h->roster, reader, &is);
+	audit_write(h->audit, &line);
+}
+
+void
+hub_sub_audit(struct hub_sub *s, const char *what)
+{
+	struct hub *h = s->door->hub;
+	struct audit_line line = { .what = what, .door = s->door->name,
+		.node = str_of(s->node->name), .items = s->told };
+
+	s->told = 0;
+	if (h->audit == NULL || s->reader == NULL)
+		return; /* what no reader has is no disclosure */
+	line.reader = str_of(s->reader->jid);
+	line.as = access_as(h->roster, line.reader, &s->node->is);
+	audit_write(h->audit, &line);
+}
+
+/* Items of subscriptions are summed up, as there may be many in a second. */
+static void
+hub_telling_cb(void *arg)
+{
+	struct hub *h = arg;
+	struct hub_door *d;
+	struct hub_sub *s;
+
+	TAILQ_FOREACH(d, &h->doors, link)
+		TAILQ_FOREACH(s, &d->subs, of_door)
+			if (s->told > 0 && s->life == HUB_LIVE)
+				hub_sub_audit(s, "received");
+}
+
+void
+hub_set_audit(struct hub *h, struct audit *a)
+{
+	h->audit = a;
+	if (a == NULL)
+		return;
+	audit_roster(a, NULL, h->roster);
+	h->telling = loop_timer_new(h->loop, hub_telling_cb, h);
+	loop_timer_every(h->telling, HUB_TELLING_MS);
 }
 
 struct hub_reader *
@@ -185,11 +248,19 @@ hub_door_free(struct hub_door *d)
 	struct hub_sub *s;
 
 	hub_enter(h);
-	TAILQ_FOREACH(s, &d->subs, of_door)
+	TAILQ_FOREACH(s, &d->subs, of_door) {
+		s->ends_as = "stopped";
 		hub_unsubscribe(s);
+	}
 	TAILQ_REMOVE(&h->doors, d, link);
 	TAILQ_INSERT_TAIL(&h->dead_doors, d, link);
 	hub_leave(h);
+}
+
+void
+hub_door_name(struct hub_door *d, const char *name)
+{
+	d->name = name;
 }
 
 void
@@ -283,6 +354,7 @@ hub_end(struct hub_sub *s)
 	struct hub_door *d = s->door;
 
 	if (s->reader != NULL) {
+		hub_sub_audit(s, "revoked");
 		metric_add(METRIC_REVOKED, 1);
 		log_notice("access revoked reader=%s node=%s", s->reader->jid, s->node->name);
 	}
@@ -306,6 +378,7 @@ hub_set_roster(struct hub *h, const struct roster *r)
 
 	assert(h->busy == 0);
 	hub_enter(h);
+	audit_roster(h->audit, h->roster, r);
 	hub_take_roster(h, r);
 	while (map_next(h->nodes, &it))
 		hub_check_access(h, it.value);

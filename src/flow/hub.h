@@ -8,6 +8,7 @@
 
 #include "base/loop.h"
 #include "flow/access.h"
+#include "flow/audit.h"
 #include "flow/engine.h"
 #include "flow/node.h"
 
@@ -30,6 +31,14 @@ void hub_free(struct hub *h);
 void hub_set_roster(struct hub *h, const struct roster *r);
 const struct roster *hub_roster(const struct hub *h);
 struct engine *hub_engine(struct hub *h);
+
+/* Has whatever is granted, refused, shown and ended written down, and who may
+ * see whom under each roster. Borrowed, until hub_free. */
+void hub_set_audit(struct hub *h, struct audit *a);
+/* Counts, logs and writes down that a door refused the reader. */
+void hub_refused(struct hub *h, const char *door, struct str reader, struct str node);
+/* Writes down that a door has shown the reader n items of a node. */
+void hub_shown(struct hub *h, const char *door, struct str reader, struct str node, size_t n);
 
 /* Spreads what engine_changed gives; called after each commit. */
 void hub_spread(struct hub *h);
@@ -67,6 +76,8 @@ struct hub_door_ops {
 	void (*roster)(void *arg);
 };
 struct hub_door *hub_door_new(struct hub *h, const struct hub_door_ops *ops, void *arg);
+/* What it is called in the audit file; borrowed. */
+void hub_door_name(struct hub_door *d, const char *name);
 /* Ends its subscriptions without calls, then frees it. */
 void hub_door_free(struct hub_door *d);
 void hub_door_ready(struct hub_door *d);
@@ -85,6 +96,8 @@ enum err hub_subscribe(struct hub_door *d, struct str node, struct str reader,
  * class or student any more. ERR_NOT_FOUND as in hub_subscribe. */
 enum err hub_attach(struct hub_door *d, struct str node, void *user, struct hub_sub **out);
 void hub_unsubscribe(struct hub_sub *s);
+/* How its end is called in the audit file: "unsubscribed" unless told. */
+void hub_sub_ends_as(struct hub_sub *s, const char *what);
 void hub_sub_interval(struct hub_sub *s, uint32_t interval_ms);
 /* While it is held nothing is delivered; the newest value of each item waits.
  * It still ends when the roster says so. */

@@ -26,6 +26,7 @@
 #include "flow/hub.h"
 
 #define HUB_TURN_BATCHES 64 /* in one turn of the loop; the rest in the next */
+#define HUB_TELLING_MS 60000 /* between two lines about what a subscription received */
 #define HUB_BATCH_ITEMS 128 /* in one batch, whatever their size */
 #define HUB_GONE_MAX 256    /* members of a node that left; more are a purge */
 
@@ -99,6 +100,8 @@ struct hub_sub {
 	uint64_t *bits;           /* pending members */
 	size_t words;
 	size_t pending;           /* bits set */
+	const char *ends_as;      /* for the audit file */
+	size_t told;              /* items sent of which it does not know */
 	size_t at;                /* members before were served in this round */
 	struct hub_queue *queue;  /* that it is in, or NULL */
 	TAILQ_ENTRY(hub_sub) in_queue, of_node, of_door;
@@ -108,6 +111,7 @@ struct hub_door {
 	struct hub *hub;
 	const struct hub_door_ops *ops;
 	void *arg;
+	const char *name; /* may be NULL */
 	bool blocked;
 	struct hub_queue waiting; /* for hub_door_ready */
 	struct hub_queue subs;    /* all, by of_door */
@@ -118,6 +122,8 @@ struct hub {
 	struct loop *loop;
 	struct engine *engine;
 	const struct roster *roster;
+	struct audit *audit; /* or NULL */
+	struct loop_timer *telling; /* NULL without audit */
 	uint64_t roster_seq; /* of _roster items */
 	int64_t roster_us;
 	struct map *nodes;   /* struct hub_node by name */
@@ -142,6 +148,8 @@ struct hub_reader *hub_reader_take(struct hub *h, struct str jid);
 void hub_reader_drop(struct hub *h, struct hub_reader *r);
 /* Whether there is such a node; out as in hub_may_read. */
 enum err hub_find(struct hub *h, struct str node, struct node *out);
+/* Writes down what happened to a subscription. */
+void hub_sub_audit(struct hub_sub *s, const char *what);
 /* hub_may_read that counts and logs a refusal. */
 enum err hub_admit(struct hub *h, struct str node, struct str reader, struct node *out);
 

@@ -248,6 +248,7 @@ hub_batch_give(const struct hub_batch *b, struct hub_sub *s)
 		took = d->ops->retract(d->arg, s, b->retracted, b->n);
 	if (took) {
 		metric_add(METRIC_ITEMS_SENT, b->n);
+		s->told += b->of_retracted ? 0 : b->n;
 		hub_door_ready(d);
 	} else if (s->life == HUB_LIVE) {
 		hub_batch_return(b, s);
@@ -323,6 +324,7 @@ hub_subscribe(struct hub_door *d, struct str node, struct str reader,
 	metric_add(METRIC_SUBSCRIPTIONS, 1);
 	*out = hub_sub_new(d, hub_node_of(h, &is, node), r, user);
 	(*out)->interval_ms = interval_ms;
+	hub_sub_audit(*out, "subscribed");
 	hub_sub_mark_all(*out);
 	return ERR_OK;
 }
@@ -392,9 +394,17 @@ hub_unsubscribe(struct hub_sub *s)
 	struct hub *h = s->door->hub;
 
 	hub_enter(h);
-	if (s->life != HUB_DEAD)
+	if (s->life != HUB_DEAD) {
+		hub_sub_audit(s, s->ends_as != NULL ? s->ends_as : "unsubscribed");
 		hub_sub_die(s);
+	}
 	hub_leave(h);
+}
+
+void
+hub_sub_ends_as(struct hub_sub *s, const char *what)
+{
+	s->ends_as = what;
 }
 
 void

@@ -67,6 +67,7 @@ static const char everything[] =
     "  window = 9\n"
     "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"
     "\tadmins = { a@b } }\n"
+    "audit { enabled = false file = /a }\n"
     "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b }\n"
     "\tpubsub = { xmpp-server, xmpp }\n"
     "\tprocess = own }\n"

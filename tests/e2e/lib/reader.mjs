@@ -120,14 +120,19 @@ export class Reader {
 /** A dashboard: subscribes to [service, node] pairs again whenever its stream is new. */
 export async function startDashboard(instance, user, nodes) {
 	const reader = new Reader(instance, user);
+	let stream = 0;
 	reader.client.on('online', async () => {
-		for (const [service, node] of nodes) {
-			await reader.presence(service).catch(() => {});
-			await waitFor(async () => (await reader.refusal(reader.subscribe(service, node))) === null, `subscription to ${node}`).catch(() => {});
-		}
-		reader.subscribed = true;
+		const mine = ++stream; // nothing may be sent into the next stream before that one is authenticated
+		const lost = () => stream !== mine || reader.client.status !== 'online';
+		for (const service of new Set(nodes.map(([s]) => s))) if (!lost()) await reader.presence(service).catch(() => {});
+		for (const [service, node] of nodes)
+			await waitFor(async () => lost() || (await reader.refusal(reader.subscribe(service, node))) === null, `subscription to ${node}`).catch(() => {});
+		reader.subscribed = !lost();
 	});
-	reader.client.on('disconnect', () => { reader.subscribed = false; });
+	reader.client.on('disconnect', () => {
+		stream++;
+		reader.subscribed = false;
+	});
 	await reader.start();
 	await waitFor(() => reader.subscribed, 'the first subscriptions');
 	return reader;

@@ -103,6 +103,7 @@ async function round(school, other, n, got) {
 	push('lecternd', plain.ours / plain.server);
 	push('item bytes', plain.bytes / plain.n);
 	push("server's service", side.server / plain.server);
+	push("server's service, item", side.server / side.n / (plain.server / plain.n));
 	push("server's service, arrived", side.n / (side.events * n));
 	push("server's service, lecternd", side.ours / plain.ours);
 	push('server items/s', plain.n / plain.server);
@@ -123,6 +124,7 @@ function report(n, got) {
 	line('the same with digest', 'items a message, digest');
 	line('CPU of lecternd as a share of the server\'s, digest off', 'lecternd');
 	line("server CPU of the class at the server's own service, as a share", "server's service");
+	line('server CPU of an item there, in items of the component', "server's service, item");
 	line('items that arrived there per event and teacher', "server's service, arrived");
 	line('CPU of lecternd then, as a share', "server's service, lecternd");
 	console.log(`    for sizing, this machine only: a CPU second of the server carries ${median(got['server items/s']).toFixed(0)} items (${median(got['server messages/s']).toFixed(0)} baseline messages), one of lecternd ${median(got['lecternd items/s']).toFixed(0)} items (${median(got['lecternd events/s']).toFixed(0)} events)`);

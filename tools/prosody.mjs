@@ -65,7 +65,7 @@ consider_websocket_secure = true
 consider_bosh_secure = true
 ssl = { key = "${d}/server.key"; certificate = "${d}/server.crt"; cafile = "${d}/trust.pem" }
 ${s2s ? this.federation() : ''}gc = { mode = "incremental"; threshold = 200; speed = 200 }
-network_settings = { min_wait = 0 }
+network_settings = { min_wait = 0, nagle = false }
 VirtualHost "${domain}"
 
 Component "pubsub.${domain}" "pubsub"

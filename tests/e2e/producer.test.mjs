@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Reader, xml } from './lib/reader.mjs';
-import { ok, same, jsonLines, liveStates, waitFor, withInstance } from './lib/rig.mjs';
+import { ok, same, jsonLines, liveStates, waitFor, withServers } from './lib/rig.mjs';
 import { ROOT } from '../../tools/instance.mjs';
 import { Service } from '../../tools/service.mjs';
 import { Student } from '../../tools/class.mjs';
@@ -16,10 +16,9 @@ const KILLS = Number(process.env.LECTERN_KILLS ?? 24);
 const STUDENTS = 6;
 const SERVICE = 'lectern.school.test', WRITING = 'writing.school.test', COUNTS = 'counts.school.test';
 const PUBSUB = 'http://jabber.org/protocol/pubsub';
-const server = process.env.LECTERN_SERVER ?? 'prosody';
 
 const options = {
-	students: STUDENTS, server, limitMs: 900_000, logLevel: 'notice',
+	students: STUDENTS, limitMs: 900_000, logLevel: 'notice',
 	components: { '*': SERVICE, writing: WRITING },
 	lines: { writing: '  process = "own"\n' },
 	producers: [COUNTS],
@@ -125,7 +124,7 @@ async function killSome(instance, reducers) {
 	ok(true, `killed ${[...times].map(([n, t]) => `${n} ${t} times`).join(', ')}`);
 }
 
-await withInstance('producer', options, async (instance) => {
+await withServers('producer', options, async (instance) => {
 	const reducers = new Reducers(instance);
 	const counts = `class/${instance.class}/counts.words`, tasks = `class/${instance.class}/writing.time_on_task`;
 	reducers.start();

@@ -102,7 +102,7 @@ class Person extends Reader {
 		await super.start();
 		if (this.resource !== DESK) return this;
 		await this.iq('get', undefined, xml('query', { xmlns: 'jabber:iq:roster' }));
-		await this.client.send(xml('presence'));
+		await this.available();
 		return this;
 	}
 

@@ -83,8 +83,17 @@ export class Reader {
 		return this.client.send(xml('presence', type ? { to, type } : { to }));
 	}
 
-	/** Says to its server that it is there, so that messages to the account come to it. */
-	available() { return this.client.send(xml('presence')); }
+	/** Says to its server that it is there, now and whenever its stream is new, so that messages to
+	 *  the account come to it. */
+	available() {
+		// The client forgets what it counted before stream management is on, and Prosody ends the stream then.
+		const say = async () => {
+			await waitFor(() => this.client.streamManagement.enabled, 'stream management', 15_000);
+			await this.client.send(xml('presence'));
+		};
+		this.client.on('online', () => say().catch(() => {}));
+		return say();
+	}
 
 	get jid() { return this.client.jid.toString(); }
 

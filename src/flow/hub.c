@@ -365,9 +365,7 @@ hub_end(struct hub_sub *s)
 bool
 hub_sub_is_deleted(const struct hub_sub *s)
 {
-	const struct roster *r = s->door->hub->roster;
-
-	return access_class(r, &s->node->is) == NULL && access_student(r, &s->node->is) == NULL;
+	return !access_exists(s->door->hub->roster, &s->node->is);
 }
 
 void

@@ -37,6 +37,7 @@ struct daemon {
 	struct xmpp *xmpp;
 	struct web *web;
 	struct control *control;
+	struct service_admin admin;
 	struct loop_timer *flush;
 	struct loop_timer *stop;
 	uint64_t stop_deadline;
@@ -52,6 +53,9 @@ extern const struct control_request daemon_requests[];
 
 /* daemon_xmpp.c: a step of the start */
 bool daemon_xmpp(struct daemon *d, char **why);
+
+/* daemon_admin.c: what the commands of admins do */
+const struct service_admin *daemon_admin(struct daemon *d);
 
 /* daemon_reload.c */
 struct roster *daemon_roster_load(const struct conf *c, const char *key, char **why);

@@ -202,6 +202,7 @@ daemon_xmpp(struct daemon *d, char **why)
 		.insecure_ok = c->xmpp_insecure_ok,
 		.idle_ms = (unsigned)c->xmpp_keepalive * 1000,
 		.feed = d->feed,
+		.admin = daemon_admin(d),
 		.pubsub = c->xmpp_pubsub_service,
 		.max_items = (unsigned)c->xmpp_pubsub_max_items,
 		.key = str_of(d->key),

@@ -21,6 +21,7 @@ struct backend_options {
 	unsigned window, max_items;
 	const struct reducer *const *reducers;
 	struct feed *feed;   /* NULL: no producers */
+	const struct service_admin *admin; /* NULL: no admins */
 	/* What is published at pubsub, by whichever backend; NULL: nothing. */
 	const struct reducer *const *elsewhere;
 	const struct service_sink *sink;

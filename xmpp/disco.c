@@ -8,6 +8,7 @@
 
 /* Exactly what is implemented, sorted. */
 static const char *const disco_features[] = {
+	NS_COMMANDS,
 	NS_DISCO_INFO,
 	NS_DISCO_ITEMS,
 	NS_PUBSUB,
@@ -58,6 +59,8 @@ disco_info(struct request *q)
 	const char *node = xml_attr(q->query, "node");
 	struct xmlw w;
 
+	if (commands_disco_info(q))
+		return;
 	if (node != NULL && service_admit(q->reply.service, q->reader, node, NULL) != ERR_OK) {
 		reply_fault(&q->reply, FAULT_NOT_FOUND);
 		return;
@@ -153,6 +156,8 @@ disco_items(struct request *q)
 	struct disco_listing l = { &p, DISCO_ITEM_BYTES + strlen(s->o.jid) };
 	struct disco_elsewhere more = { .service = s, .page = &p, .names = BUF_INIT(0) };
 
+	if (commands_disco_items(q))
+		return;
 	if (!page_read(q->query, &p)) {
 		reply_fault(&q->reply, FAULT_BAD_REQUEST);
 		return;

@@ -25,6 +25,7 @@ static const struct route {
 	{ ROUTE_GET, NS_DISCO_ITEMS, "query", disco_items },
 	{ ROUTE_GET, NS_VERSION, "query", disco_version },
 	{ ROUTE_GET, NS_PING, "ping", router_ping },
+	{ ROUTE_SET, NS_COMMANDS, "command", commands_request },
 	{ ROUTE_GET | ROUTE_SET, NS_PUBSUB, "pubsub", pubsub_request },
 	{ ROUTE_GET | ROUTE_SET, NS_PUBSUB_OWNER, "pubsub", pubsub_request },
 };

@@ -49,6 +49,8 @@ service_new(const struct service_options *o)
 	s->feed = feed_door_new(s, o->feed);
 	hub_door_name(s->door, s->o.jid);
 	s->tick = loop_timer_new(o->loop, service_tick_cb, s);
+	s->reload = loop_timer_new(o->loop, commands_reload_cb, s);
+	LIST_INIT(&s->commands);
 	LIST_INIT(&s->answers);
 	loop_timer_every(s->tick, SERVICE_TICK_MS);
 	return s;
@@ -64,6 +66,8 @@ service_free(struct service *s)
 	feed_door_free(s->feed);
 	hub_door_free(s->door);
 	book_free(s->book);
+	commands_free(s);
+	loop_timer_free(s->reload);
 	loop_timer_free(s->tick);
 	buf_free(&s->out);
 	if (s->o.elsewhere != NULL) {

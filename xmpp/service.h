@@ -15,12 +15,25 @@ struct xmpp;
 
 #define XMPP_WINDOW 200 /* messages in flight, when the options name no window */
 
+/* What admins may do beyond the door, through XEP-0050 commands. */
+struct service_admin {
+	void *arg;
+	bool (*is)(void *arg, struct str jid); /* bare and canonical */
+	/* Each writes one object, whose members become the fields of a form; nothing
+	 * of a student. */
+	void (*status)(void *arg, struct jsonw *w);
+	void (*components)(void *arg, struct jsonw *w);
+	/* false with *why (mem_free it) */
+	bool (*reload)(void *arg, char **why);
+};
+
 struct xmpp_options {
 	const char *host;    /* name, address, or path of a Unix socket */
 	int port;
 	const char *server;  /* domain pinged for flow control; NULL or "": the
 	                      * component's JID without its first label */
 	unsigned window;     /* messages in flight before a ping is answered; 0: XMPP_WINDOW */
+	const struct service_admin *admin; /* borrowed; NULL: there are no admins */
 	struct feed *feed;   /* for producers; NULL: there are none */
 	bool insecure_ok;    /* the streams may leave this machine */
 	unsigned idle_ms;    /* silence before a ping; 0: LINK_IDLE_MS */

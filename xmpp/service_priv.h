@@ -4,6 +4,7 @@
  *     xmpp.c           what service.h promises: services on links
  *     service.c        life, who may read what, status
  *     router.c         stanzas to their handlers; answers
+ *     commands.c       XEP-0050
  *     disco.c          XEP-0030, XEP-0092
  *     pubsub.c         <pubsub/> to its handlers; what one has and may read
  *     pubsub_sub.c     subscribe, unsubscribe, options
@@ -23,6 +24,7 @@
 #include "flow/hub.h"
 #include "state/kvs.h"
 #include "xmpp/page.h"
+#include "xmpp/service.h"
 #include "xmpp/stanza.h"
 #include "xmpp/subscription.h"
 
@@ -51,6 +53,7 @@ struct service_options {
 	const char *pubsub;
 	struct str key;
 	struct feed *feed; /* NULL: no producers */
+	const struct service_admin *admin; /* NULL: none */
 	unsigned window;
 	const struct service_sink *sink;
 	void *sink_arg;
@@ -64,6 +67,7 @@ struct service_credit {
 };
 
 struct answer;
+struct command_session;
 struct feed_door;
 struct publish_cache;
 
@@ -77,6 +81,9 @@ struct service {
 	struct feed_door *feed;   /* NULL: no producers */
 	struct publish_cache *published; /* what a producer reads back, by id */
 	struct loop_timer *tick;
+	LIST_HEAD(, command_session) commands;
+	struct answer *reloading; /* who waits for it, or NULL */
+	struct loop_timer *reload;
 	bool up;
 	bool unsaved;             /* the kvs was told something it has not flushed */
 
@@ -160,6 +167,12 @@ void answer_free(struct answer *a);
 
 /* ---- handlers ---- */
 
+/* commands.c; the two answer only for nodes that are theirs */
+void commands_request(struct request *q);
+bool commands_disco_info(struct request *q);
+bool commands_disco_items(struct request *q);
+void commands_reload_cb(void *service);
+void commands_free(struct service *s);
 void disco_info(struct request *q);
 void disco_items(struct request *q);
 void disco_version(struct request *q);

@@ -25,7 +25,8 @@ stanza_write_fault(struct xmlw *w, enum fault f, const char *feature, const char
 		xmlw_close(w);
 	}
 	if (stanza_faults[f].app != NULL) {
-		xmlw_open(w, stanza_faults[f].app, NS_PUBSUB_ERRORS);
+		xmlw_open(w, stanza_faults[f].app,
+		    f >= FAULT_BAD_ACTION ? NS_COMMANDS : NS_PUBSUB_ERRORS);
 		xmlw_attrz(w, "feature", feature);
 		xmlw_close(w);
 	}

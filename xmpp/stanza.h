@@ -19,6 +19,7 @@
 #define NS_SUBSCRIBE_OPTIONS "http://jabber.org/protocol/pubsub#subscribe_options"
 #define NS_RSM "http://jabber.org/protocol/rsm"
 #define NS_DATA "jabber:x:data"
+#define NS_COMMANDS "http://jabber.org/protocol/commands"
 #define NS_PING "urn:xmpp:ping"
 #define NS_VERSION "jabber:iq:version"
 #define NS_JSON "urn:xmpp:json:0"
@@ -45,7 +46,13 @@
 	X(FAULT_BUSY, "wait", "resource-constraint", NULL)                      \
 	X(FAULT_UNSUPPORTED, "cancel", "feature-not-implemented", "unsupported") \
 	X(FAULT_UNAVAILABLE, "cancel", "service-unavailable", NULL)             \
-	X(FAULT_INTERNAL, "wait", "internal-server-error", NULL)
+	X(FAULT_INTERNAL, "wait", "internal-server-error", NULL)                \
+	/* XEP-0050 §3.6: the second condition is of its namespace */           \
+	X(FAULT_BAD_ACTION, "modify", "bad-request", "bad-action")              \
+	X(FAULT_MALFORMED_ACTION, "modify", "bad-request", "malformed-action")  \
+	X(FAULT_BAD_PAYLOAD, "modify", "bad-request", "bad-payload")            \
+	X(FAULT_BAD_SESSION, "modify", "bad-request", "bad-sessionid")          \
+	X(FAULT_SESSION_EXPIRED, "cancel", "not-allowed", "session-expired")
 
 enum fault {
 #define FAULT_ENUM(sym, type, condition, app) sym,

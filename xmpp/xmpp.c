@@ -207,7 +207,8 @@ xmpp_component_new(struct xmpp *x, char *jid, const char *secret, const char *se
 	struct xmpp_component *c;
 	struct backend_options bo = {
 		.loop = x->loop, .hub = x->hub, .kvs = x->kvs, .jid = jid, .server = server,
-		.pubsub = pubsub, .key = x->o.key, .feed = x->o.feed, .window = x->o.window,
+		.pubsub = pubsub, .key = x->o.key, .feed = x->o.feed, .admin = x->o.admin,
+		.window = x->o.window,
 		.max_items = x->o.max_items, .sink = &xmpp_sink,
 	};
 	struct link_options lo = {

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: MIT
 """A reducer in a process and a language of its own, for Lectern.
 
-Counts each student's keystrokes and saved letters. Reads events from lecternd, folds
-them, publishes the states; Python's standard library is all it needs. Copy it,
-and change fold() and REDUCER. docs/reducers.md explains the contract.
+Counts each student's keystrokes and saved letters. Copy it, change fold() and REDUCER;
+Python's standard library is all it needs. docs/reducers.md explains the contract.
 
 In lectern.conf:      producer "counts" { jid = "counts.school.example" reducers = { "counts.words" } }
 In prosody.cfg.lua:   Component "counts.school.example"
@@ -13,7 +12,6 @@ Run:  count_words.py 127.0.0.1:5347 counts.school.example SECRET-FILE lectern.sc
 """
 import hashlib
 import json
-import re
 import socket
 import sys
 import time
@@ -44,15 +42,15 @@ class Stream:
     def __init__(self, address, jid, secret, service):
         host, port = address.rsplit(":", 1)
         self.jid, self.service, self.n, self.more = jid, service, 0, True
+        self.waiting, self.depth, self.root = [], 0, None
         self.socket = socket.create_connection((host, int(port)), timeout=60)
         self.parser = ET.XMLPullParser(["start", "end"])
-        self.depth, self.root = 0, None
         self.send("<stream:stream xmlns='jabber:component:accept' "
                   "xmlns:stream='http://etherx.jabber.org/streams' to=%s>" % quoteattr(jid))
         while self.root is None:
             self.read()
-        proof = hashlib.sha1((self.root.get("id") + secret).encode()).hexdigest()
-        self.send("<handshake>%s</handshake>" % proof)
+        self.send("<handshake>%s</handshake>" %
+                  hashlib.sha1((self.root.get("id") + secret).encode()).hexdigest())
         if not self.stanza().tag.endswith("}handshake"):
             raise ConnectionError("the server refuses the secret")
 
@@ -60,8 +58,8 @@ class Stream:
         self.socket.sendall(text.encode())
 
     def read(self):
-        """Feeds the parser once; answers the stanzas that are complete."""
-        data, stanzas = self.socket.recv(65536), []
+        """Feeds the parser once; complete stanzas wait in self.waiting."""
+        data = self.socket.recv(65536)
         if not data:
             raise ConnectionError("the server closed the stream")
         self.parser.feed(data)
@@ -72,12 +70,11 @@ class Stream:
             else:
                 self.depth -= 1
                 if self.depth == 1:
-                    stanzas.append(element)
+                    self.waiting.append(element)
                     self.root.remove(element)
-        self.waiting = getattr(self, "waiting", []) + stanzas
 
     def stanza(self):
-        while not getattr(self, "waiting", []):
+        while not self.waiting:
             self.read()
         x = self.waiting.pop(0)
         if x.tag.endswith("}message"):
@@ -96,7 +93,7 @@ class Stream:
             x = self.stanza()
             if x.get("id") == "r%d" % self.n and x.get("type") == "error":
                 raise RuntimeError(ET.tostring(x.find("{*}error"), "unicode"))
-            if x.get("id") == "r%d" % self.n and x.get("type") == "result":
+            if x.get("id") == "r%d" % self.n:
                 return x
 
     def items(self, node, after):
@@ -154,7 +151,7 @@ def run(stream):
 if __name__ == "__main__":
     address, jid, secret_file, service = sys.argv[1:]
     with open(secret_file) as f:
-        secret = re.sub(r"\s", "", f.read())
+        secret = f.read().strip()
     while True:
         try:
             run(Stream(address, jid, secret, service))

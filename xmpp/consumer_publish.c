@@ -88,7 +88,7 @@ consumer_waiting(const struct consumer *c)
 static void
 consumer_item(struct xmlw *w, const char *id, const char *datatype, struct str json)
 {
-	struct hub_item item = { id, json, 0, datatype };
+	struct hub_item item = { .id = id, .json = json, .datatype = datatype };
 
 	notify_write_item(w, &item);
 }

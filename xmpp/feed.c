@@ -119,7 +119,8 @@ feed_send_page(const struct reply *r, const char *node, const struct feed_item *
 	xmlw_open(&w, "items", NULL);
 	xmlw_attrz(&w, "node", node);
 	for (size_t i = 0; i < n; i++) {
-		struct hub_item item = { id, items[i].json, 0, DATATYPE_EVENT };
+		struct hub_item item = { .id = id, .json = items[i].json,
+			.datatype = DATATYPE_EVENT };
 
 		feed_item_id(&items[i], id);
 		notify_write_item(&w, &item);

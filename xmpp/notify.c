@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "xmpp/datetime.h"
 #include "xmpp/service_priv.h"
 
 /* An item leaves at most this around its JSON: id and datatype (255 bytes each
@@ -177,6 +178,29 @@ notify_body(struct xmlw *w, const struct subscription *sub, size_t n, const char
 	xmlw_close(w);
 }
 
+/* XEP-0060 §6.1.7, XEP-0203 §4: what is sent although it did not change now. One
+ * live item makes the message a live one. */
+static void
+notify_delay(struct xmlw *w, const struct service *s, const struct hub_item *items, size_t n)
+{
+	char stamp[DATETIME_SIZE];
+	int64_t newest = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!items[i].old)
+			return;
+		if (items[i].time_us > newest)
+			newest = items[i].time_us;
+	}
+	datetime_write(newest, stamp);
+	while (w->depth > 1)
+		xmlw_close(w);
+	xmlw_open(w, "delay", NS_DELAY);
+	xmlw_attrz(w, "from", s->o.jid);
+	xmlw_attrz(w, "stamp", stamp);
+	xmlw_close(w);
+}
+
 static bool
 notify_deliver_cb(void *arg, struct hub_sub *hub_sub, const struct hub_item *items, size_t n)
 {
@@ -191,6 +215,7 @@ notify_deliver_cb(void *arg, struct hub_sub *hub_sub, const struct hub_item *ite
 	xmlw_attrz(&w, "node", sub->node);
 	for (size_t i = 0; i < n; i++)
 		notify_write_item(&w, &items[i]);
+	notify_delay(&w, s, items, n);
 	notify_body(&w, sub, n, "changed");
 	if (service_send(s)) {
 		notify_sent(s);

@@ -243,7 +243,7 @@ publish_send_page(struct request *q, const struct reducer *r, const struct xml *
 	xmlw_open(&w, "items", NULL);
 	xmlw_attrz(&w, "node", xml_attr(x, "node"));
 	for (size_t i = publish_place(c, page->query.after); i < c->n && n < page->query.max; i++) {
-		struct hub_item item = { c->v[i].id, { NULL, 0 }, 0, DATATYPE_STATE };
+		struct hub_item item = { .id = c->v[i].id, .datatype = DATATYPE_STATE };
 
 		if (!publish_wanted(x, c->v[i].id))
 			continue;

@@ -145,8 +145,8 @@ items_send(struct request *q, const char *node, struct items *l)
 	xmlw_attrz(&w, "node", node);
 	for (size_t i = l->page.from; i < l->page.to; i++) {
 		const struct items_entry *e = &l->v[l->page.v[i].data];
-		struct hub_item item = { l->page.v[i].id, { l->json.data + e->at, e->n }, 0,
-			e->datatype };
+		struct hub_item item = { .id = l->page.v[i].id, .json = { l->json.data + e->at, e->n },
+			.datatype = e->datatype };
 
 		notify_write_item(&w, &item);
 	}

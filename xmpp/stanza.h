@@ -17,6 +17,7 @@
 #define NS_PUBSUB_EVENT "http://jabber.org/protocol/pubsub#event"
 #define NS_PUBSUB_OWNER "http://jabber.org/protocol/pubsub#owner"
 #define NS_SUBSCRIBE_OPTIONS "http://jabber.org/protocol/pubsub#subscribe_options"
+#define NS_DELAY "urn:xmpp:delay"
 #define NS_RSM "http://jabber.org/protocol/rsm"
 #define NS_DATA "jabber:x:data"
 #define NS_COMMANDS "http://jabber.org/protocol/commands"

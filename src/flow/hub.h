@@ -51,6 +51,9 @@ struct hub_item {
 	struct str json;   /* {"v":1,"seq":..,"t":"..","sec":"..","state":..}, ASCII, XML-safe */
 	uint64_t seq;
 	const char *datatype; /* urn:lectern:state:writing.summary:1, urn:lectern:roster:1 */
+	int64_t time_us;   /* its "t" */
+	bool old;          /* delivered because of hub_subscribe, hub_sub_refresh or
+	                    * hub_sub_reset alone: it has not changed since */
 };
 
 /* A door may call everything here from inside its callbacks, except where it

@@ -176,6 +176,7 @@ hub_reading_give(const struct hub *h, const struct hub_entry *e, const char *dat
 		item.json = buf_view(&b);
 	}
 	item.seq = e->state != NULL ? e->state->seq : h->roster_seq;
+	item.time_us = e->state != NULL ? e->state->time_us : h->roster_us;
 	more = cb(arg, &item);
 	buf_free(&b);
 	return more;

@@ -98,6 +98,7 @@ struct hub_sub {
 	uint64_t due_ms;          /* not served before; 0: at once */
 	struct loop_timer *timer; /* NULL until it is needed */
 	uint64_t *bits;           /* pending members */
+	uint64_t *old;            /* those of them that did not change since mark_all */
 	size_t words;
 	size_t pending;           /* bits set */
 	const char *ends_as;      /* for the audit file */
@@ -172,7 +173,7 @@ void hub_node_states(struct hub *h, const struct node *is, hub_state_cb *cb, voi
 
 /* ---- hub_sub.c ---- */
 
-/* Makes the item pending; true when it was so already. */
+/* Makes the item pending because it changed; true when it was so already. */
 bool hub_sub_mark(struct hub_sub *s, size_t member);
 void hub_sub_unmark(struct hub_sub *s, size_t member);
 /* Everything it should know. */

@@ -73,27 +73,50 @@ hub_sub_timer_cb(void *arg)
 
 /* ---- pending items ---- */
 
-bool
-hub_sub_mark(struct hub_sub *s, size_t member)
+/* Words for that many; the new ones are 0. */
+static void
+hub_sub_widen(struct hub_sub *s, size_t words)
+{
+	s->bits = mem_realloc(s->bits, words * sizeof *s->bits);
+	s->old = mem_realloc(s->old, words * sizeof *s->old);
+	memset(s->bits + s->words, 0, (words - s->words) * sizeof *s->bits);
+	memset(s->old + s->words, 0, (words - s->words) * sizeof *s->old);
+	s->words = words;
+}
+
+/* What is pending as changed stays so when it is marked as old. */
+static bool
+hub_sub_mark_as(struct hub_sub *s, size_t member, bool old)
 {
 	size_t word = member / HUB_WORD;
 	uint64_t bit = (uint64_t)1 << member % HUB_WORD;
 
 	if (s->life != HUB_LIVE)
 		return false;
-	if (word >= s->words) {
-		size_t words = 2 * word + 1;
-
-		s->bits = mem_realloc(s->bits, words * sizeof *s->bits);
-		memset(s->bits + s->words, 0, (words - s->words) * sizeof *s->bits);
-		s->words = words;
-	}
+	if (word >= s->words)
+		hub_sub_widen(s, 2 * word + 1);
+	if (!old)
+		s->old[word] &= ~bit;
 	if (s->bits[word] & bit)
 		return true;
 	s->bits[word] |= bit;
+	if (old)
+		s->old[word] |= bit;
 	s->pending++;
 	hub_sub_schedule(s);
 	return false;
+}
+
+bool
+hub_sub_mark(struct hub_sub *s, size_t member)
+{
+	return hub_sub_mark_as(s, member, false);
+}
+
+static bool
+hub_sub_is_old(const struct hub_sub *s, size_t member)
+{
+	return s->old[member / HUB_WORD] >> member % HUB_WORD & 1;
 }
 
 void
@@ -105,6 +128,7 @@ hub_sub_unmark(struct hub_sub *s, size_t member)
 	if (word >= s->words || (s->bits[word] & bit) == 0)
 		return;
 	s->bits[word] &= ~bit;
+	s->old[word] &= ~bit;
 	s->pending--;
 }
 
@@ -119,7 +143,7 @@ hub_sub_mark_all(struct hub_sub *s)
 	}
 	for (size_t i = 0; i < n->n; i++)
 		if (n->member[i].id != NULL && (n->member[i].gone == 0 || n->member[i].gone > s->born))
-			hub_sub_mark(s, i);
+			hub_sub_mark_as(s, i, true);
 }
 
 void
@@ -133,7 +157,7 @@ hub_sub_purge(struct hub_sub *s)
 	s->at = 0;
 	for (size_t i = 0; i < n->n; i++)
 		if (n->member[i].id != NULL && n->member[i].gone == 0)
-			hub_sub_mark(s, i);
+			hub_sub_mark_as(s, i, true);
 	hub_sub_schedule(s);
 }
 
@@ -168,9 +192,10 @@ struct hub_batch {
 
 /* Adds a member; false when the batch has no room for it. */
 static bool
-hub_batch_add(struct hub_batch *b, const struct hub_node *n, size_t at,
-    const struct hub_door_ops *ops)
+hub_batch_add(struct hub_batch *b, const struct hub_sub *s, size_t at)
 {
+	const struct hub_door_ops *ops = s->door->ops;
+	const struct hub_node *n = s->node;
 	const struct hub_member *m = &n->member[at];
 	size_t bytes;
 
@@ -187,7 +212,8 @@ hub_batch_add(struct hub_batch *b, const struct hub_node *n, size_t at,
 	b->member[b->n] = at;
 	b->retracted[b->n] = m->id;
 	b->item[b->n++] = m->gone != 0 ? (struct hub_item){ .id = m->id } : (struct hub_item){
-		m->id, { m->text->p, m->text->n }, m->text->seq, n->datatype
+		m->id, { m->text->p, m->text->n }, m->text->seq, n->datatype,
+		m->state != NULL ? m->state->time_us : n->hub->roster_us, hub_sub_is_old(s, at)
 	};
 	return true;
 }
@@ -199,7 +225,7 @@ hub_batch_take(struct hub_batch *b, struct hub_sub *s)
 	size_t at;
 
 	b->n = b->bytes = 0;
-	while (hub_sub_next(s, s->at, &at) && hub_batch_add(b, s->node, at, s->door->ops)) {
+	while (hub_sub_next(s, s->at, &at) && hub_batch_add(b, s, at)) {
 		hub_sub_unmark(s, at);
 		s->at = at + 1;
 	}
@@ -210,7 +236,7 @@ static void
 hub_batch_return(const struct hub_batch *b, struct hub_sub *s)
 {
 	for (size_t i = 0; i < b->n; i++)
-		hub_sub_mark(s, b->member[i]);
+		hub_sub_mark_as(s, b->member[i], b->item[i].old);
 	if (s->at > b->member[0])
 		s->at = b->member[0];
 }
@@ -350,7 +376,8 @@ hub_sub_stop(struct hub_sub *s)
 	loop_timer_free(s->timer);
 	s->timer = NULL;
 	mem_free(s->bits);
-	s->bits = NULL;
+	mem_free(s->old);
+	s->bits = s->old = NULL;
 	s->words = s->pending = 0;
 	s->purge = false;
 }

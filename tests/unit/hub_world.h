@@ -71,6 +71,8 @@ struct got {
 	char node[NODE_MAX + 1], reader[64], id[ITEM_ID_MAX + 1], datatype[64];
 	char *json;
 	uint64_t seq;
+	int64_t time_us;
+	bool old;
 	size_t batch; /* which call of deliver */
 };
 
@@ -112,7 +114,8 @@ world_deliver(void *arg, struct hub_sub *s, const struct hub_item *items, size_t
 		struct got *g = &got[n_got++];
 
 		assert_true(n_got < WORLD_GOT_MAX);
-		*g = (struct got){ .sub = s, .seq = items[i].seq, .batch = n_batches };
+		*g = (struct got){ .sub = s, .seq = items[i].seq, .batch = n_batches,
+			.time_us = items[i].time_us, .old = items[i].old };
 		strncat(g->node, hub_sub_node(s), sizeof g->node - 1);
 		strncat(g->reader, hub_sub_reader(s), sizeof g->reader - 1);
 		strncat(g->id, items[i].id, sizeof g->id - 1);

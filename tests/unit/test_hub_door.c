@@ -165,6 +165,75 @@ test_round_after_full(void **state)
 	world_close();
 }
 
+/* ---- snapshots ---- */
+
+/* How many of what came are old; then they are forgotten. */
+static size_t
+old_ones(size_t all)
+{
+	size_t n = 0;
+
+	assert_int_equal(n_got, all);
+	for (size_t i = 0; i < n_got; i++) {
+		n += got[i].old;
+		assert_int_equal(got[i].time_us, T0);
+	}
+	forget();
+	return n;
+}
+
+static void
+test_snapshot_is_old(void **state)
+{
+	struct hub_sub *s;
+
+	(void)state;
+	world_open(SCHOOL);
+	event("ann");
+	event("bob");
+	s = subscribe("class/7b/t.count", "tina@x", 0);
+	turns(3);
+	assert_int_equal(old_ones(2), 2);
+	event("ann");
+	turns(3);
+	assert_int_equal(old_ones(1), 0);
+	hub_sub_refresh(s);
+	turns(3);
+	assert_int_equal(old_ones(2), 2);
+	hub_sub_reset(s);
+	turns(3);
+	assert_int_equal(n_got, 3);
+	assert_true(got[1].old && got[2].old);
+	world_close();
+}
+
+/* Also when it waits for a door without room, and when it changed before. */
+static void
+test_what_changes_is_not_old(void **state)
+{
+	struct hub_sub *s;
+
+	(void)state;
+	world_open(SCHOOL);
+	event("ann");
+	event("bob");
+	room = 0;
+	s = subscribe("class/7b/t.count", "tina@x", 0);
+	turns(3);
+	event("ann");
+	room = SIZE_MAX;
+	hub_door_ready(door);
+	turns(3);
+	assert_int_equal(old_ones(2), 1);
+	hub_sub_hold(s, true);
+	event("bob");
+	hub_sub_refresh(s);
+	hub_sub_hold(s, false);
+	turns(3);
+	assert_int_equal(old_ones(2), 1);
+	world_close();
+}
+
 /* ---- callbacks ---- */
 
 static void
@@ -337,6 +406,8 @@ main(void)
 		cmocka_unit_test(test_fair),
 		cmocka_unit_test(test_round),
 		cmocka_unit_test(test_round_after_full),
+		cmocka_unit_test(test_snapshot_is_old),
+		cmocka_unit_test(test_what_changes_is_not_old),
 		cmocka_unit_test(test_unsubscribe_itself),
 		cmocka_unit_test(test_unsubscribe_another),
 		cmocka_unit_test(test_subscribe_inside),

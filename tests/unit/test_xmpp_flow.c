@@ -436,6 +436,37 @@ arriving_brings_what_was_missed(void **state)
 	assert_int_equal(messages(), 1);
 }
 
+/* XEP-0203: the stamp is that of the newest item. */
+static void
+snapshot_has_a_delay(void **state)
+{
+	(void)state;
+	event("u1"); /* at T0 */
+	event("u2");
+	subscribe_with(DESK, COUNTS, DESK, OPTION("pubsub#include_body", "1"));
+	settle();
+	assert_int_equal(messages(), 1);
+	assert_int_equal(times_said("message", "</event><delay xmlns='urn:xmpp:delay' from='"
+	    SERVICE "' stamp='2026-11-23T17:40:01.123Z'/><body>"), 1);
+	forget();
+	event("u1");
+	turns(4);
+	assert_int_equal(messages(), 1);
+	assert_int_equal(times_said("message", "<delay "), 0);
+	forget();
+	service_down(service);
+	service_up(service);
+	event("u2"); /* before the rest leaves */
+	turns(4);
+	assert_int_equal(messages(), 1);
+	assert_int_equal(times_said("message", "<delay "), 0);
+	forget();
+	service_down(service);
+	service_up(service);
+	turns(4);
+	assert_int_equal(times_said("message", "stamp='2026-11-23T17:40:03.123Z'"), 1);
+}
+
 int
 main(void)
 {
@@ -454,6 +485,7 @@ main(void)
 		CASE(bare_subscription_ends_with_the_last_resource),
 		CASE(strangers_presence_is_bounded),
 		CASE(strangers_presence_pushes_no_subscriber_out), CASE(arriving_brings_what_was_missed),
+		CASE(snapshot_has_a_delay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

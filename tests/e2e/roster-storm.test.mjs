@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 // roster-storm: the roster changes before every publish, a thousand times, under
-// a hundred subscribers. Nobody ever receives a state that no roster since its
+// a hundred subscribers, of which twenty are of another school. Nobody ever receives a state that no roster since its
 // publish lets them read, and in the end everybody who may read has the final states.
 import * as net from 'node:net';
 import { Reader, xml } from './lib/reader.mjs';
-import { ok, same, waitFor, withInstance } from './lib/rig.mjs';
+import { ok, same, waitFor, withSchools } from './lib/rig.mjs';
 import { Student, keystroke } from '../../tools/class.mjs';
 
 const ROUNDS = Number(process.env.LECTERN_ROSTERS ?? 1000);
 const CLASSES = ['7a', '7b', '8 c', '9d'];
 const STUDENTS = 12;
-const ACCOUNTS = 20, RESOURCES = 5;
+const ACCOUNTS = 16, GUESTS = 4, RESOURCES = 5;
 const REDUCER = 'activity.event_count';
 const nodeOf = (c) => `class/${encodeURIComponent(c)}/${REDUCER}`;
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
@@ -98,26 +98,27 @@ class Witness extends Reader {
 	}
 }
 
-await withInstance('roster-storm', { students: STUDENTS, logLevel: 'warning', limitMs: 600_000 }, async (instance) => {
+await withSchools('roster-storm', { students: STUDENTS, logLevel: 'warning', limitMs: 600_000 }, [['prosody', 'prosody']], async ({ all: [instance, other] }) => {
 	const service = instance.components.activity;
 	const history = new History(instance);
 	const world = {
 		history, leaks: [], wrong: [], delivered: 0,
 		byPseudonym: new Map(instance.students.map((s) => [s.pseudonym, s.id])), sent: new Map(instance.students.map((s) => [s.id, []])),
 	};
-	const accounts = [];
-	for (let i = 0; i < ACCOUNTS; i++) accounts.push(await instance.addUser(`t${i}`));
+	const accounts = []; // each with the school whose server it uses
+	for (let i = 0; i < ACCOUNTS; i++) accounts.push({ ...await instance.addUser(`t${i}`), school: instance });
+	for (let i = 0; i < GUESTS; i++) accounts.push({ ...await other.addUser(`g${i}`), school: other });
 	for (const { id } of instance.students) history.toggle(`${pick(CLASSES)}|${id}`);
 	for (const a of accounts) for (const c of CLASSES) if (Math.random() < 0.5) history.toggle(`${c}|${a.jid}`);
 	await history.take();
 	const crowd = [];
 	for (const a of accounts)
-		crowd.push(...await Promise.all(Array.from({ length: RESOURCES }, (_, i) => new Witness(instance, a, `r${i}`, world).start())));
+		crowd.push(...await Promise.all(Array.from({ length: RESOURCES }, (_, i) => new Witness(a.school, a, `r${i}`, world).start())));
 	await Promise.all(crowd.map(async (w) => {
 		await w.presence(service);
 		for (const c of CLASSES) await w.trySubscribe(service, c);
 	}));
-	ok(crowd.length === ACCOUNTS * RESOURCES, `${crowd.length} subscribers of ${ACCOUNTS} accounts`);
+	ok(crowd.length === accounts.length * RESOURCES, `${crowd.length} subscribers, ${GUESTS * RESOURCES} of them of another school`);
 
 	const students = instance.students.map((s) => Object.assign(new Student(instance.events, s.user_id).connect(), { id: s.id }));
 	await waitFor(() => students.every((s) => s.live), 'the students');

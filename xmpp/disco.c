@@ -16,16 +16,21 @@ static const char *const disco_features[] = {
 	NS_PUBSUB "#last-published",
 	NS_PUBSUB "#leased-subscription",
 	NS_PUBSUB "#member-affiliation",
+	NS_PUBSUB "#meta-data",
 	NS_PUBSUB "#persistent-items",
 	NS_PUBSUB "#presence-notifications",
 	NS_PUBSUB "#retrieve-affiliations",
+	NS_PUBSUB "#retrieve-default",
 	NS_PUBSUB "#retrieve-default-sub",
 	NS_PUBSUB "#retrieve-items",
 	NS_PUBSUB "#retrieve-subscriptions",
 	NS_PUBSUB "#subscribe",
 	NS_PUBSUB "#subscription-options",
 	NS_RSM,
+	NS_DATA,
 	NS_VERSION,
+	NS_JSON,
+	NS_JSON_MSG,
 	NS_PING,
 };
 
@@ -52,28 +57,31 @@ disco_write_info(struct xmlw *w, const char *type, const char *name,
 	}
 }
 
-/* XEP-0060 §5.1, §5.3 */
+/* XEP-0060 §5.1, §5.3, §5.4 */
 void
 disco_info(struct request *q)
 {
 	const char *node = xml_attr(q->query, "node");
+	struct node is;
 	struct xmlw w;
 
 	if (commands_disco_info(q))
 		return;
-	if (node != NULL && service_admit(q->reply.service, q->reader, node, NULL) != ERR_OK) {
+	if (node != NULL && service_admit(q->reply.service, q->reader, node, &is) != ERR_OK) {
 		reply_fault(&q->reply, FAULT_NOT_FOUND);
 		return;
 	}
 	w = reply_begin(&q->reply);
 	xmlw_open(&w, "query", NS_DISCO_INFO);
 	xmlw_attrz(&w, "node", node);
-	if (node == NULL)
+	if (node == NULL) {
 		disco_write_info(&w, "service", "Lectern", disco_features,
 		    sizeof disco_features / sizeof *disco_features);
-	else
+	} else {
 		disco_write_info(&w, "leaf", NULL, disco_node_features,
 		    sizeof disco_node_features / sizeof *disco_node_features);
+		metadata_write(&w, q->reply.service, &is);
+	}
 	reply_end(&q->reply, &w);
 }
 

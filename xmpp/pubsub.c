@@ -93,8 +93,8 @@ static const struct pubsub_route {
 	{ NS_PUBSUB, "publish", NULL, NULL, "publish" },               /* §7.1.3 */
 	{ NS_PUBSUB, "retract", NULL, NULL, "delete-items" },          /* §7.2.3 */
 	{ NS_PUBSUB, "create", NULL, NULL, "create-nodes" },           /* §8.1.1 */
-	{ NS_PUBSUB_OWNER, "configure", NULL, NULL, "config-node" },   /* §8.2.3 */
-	{ NS_PUBSUB_OWNER, "default", NULL, NULL, "retrieve-default" },/* §8.3.3 */
+	{ NS_PUBSUB_OWNER, "configure", metadata_configure_get, metadata_configure_set, "config-node" },
+	{ NS_PUBSUB_OWNER, "default", metadata_default_get, NULL, "retrieve-default" },
 	{ NS_PUBSUB_OWNER, "delete", NULL, NULL, "delete-nodes" },     /* §8.4.3 */
 	{ NS_PUBSUB_OWNER, "purge", NULL, NULL, "purge-nodes" },       /* §8.5.3 */
 	{ NS_PUBSUB_OWNER, "subscriptions", NULL, NULL, "manage-subscriptions" }, /* §8.8.1 */

@@ -11,6 +11,7 @@
  *     pubsub_items.c   items
  *     feed.c           events for producers
  *     publish.c        states from producers
+ *     metadata.c       what a node is, and its configuration, to be read
  *     notify.c         the hub's door: items out, flow control, ends
  *     presence.c       leases, bounces, what the clock ends
  *     store.c          subscriptions in the kvs */
@@ -187,6 +188,14 @@ void pubsub_options_set(struct request *q, const struct xml *x);
 void pubsub_items(struct request *q, const struct xml *x);
 /* <subscription/>, closed. */
 void pubsub_write_subscription(struct xmlw *w, const struct subscription *sub);
+
+/* ---- metadata.c ---- */
+
+/* The node's form for disco#info. */
+void metadata_write(struct xmlw *w, const struct service *s, const struct node *n);
+void metadata_configure_get(struct request *q, const struct xml *x);
+void metadata_configure_set(struct request *q, const struct xml *x);
+void metadata_default_get(struct request *q, const struct xml *x);
 
 /* ---- notify.c ---- */
 

@@ -135,6 +135,22 @@ hub_admit(struct hub *h, struct str node, struct str reader, struct node *out)
 
 /* ---- what is written down ---- */
 
+/* Anybody can be refused as often as he likes: the log gets the first of a
+ * minute, and then how many there were. */
+static bool
+hub_refusal_is_logged(struct hub *h)
+{
+	uint64_t now = loop_now_ms(h->loop);
+
+	if (h->refusals == 0 || now - h->refusals_ms >= HUB_REFUSALS_MS) {
+		if (h->refusals > HUB_REFUSALS_MAX)
+			log_notice("access refused more=%zu", h->refusals - HUB_REFUSALS_MAX);
+		h->refusals = 0;
+		h->refusals_ms = now;
+	}
+	return ++h->refusals <= HUB_REFUSALS_MAX;
+}
+
 void
 hub_refused(struct hub *h, const char *door, struct str reader, struct str node)
 {
@@ -142,8 +158,9 @@ hub_refused(struct hub *h, const char *door, struct str reader, struct str node)
 
 	line.node.n = node.n < NODE_MAX ? node.n : NODE_MAX;
 	metric_add(METRIC_ACCESS_REFUSED, 1);
-	log_notice("access refused reader=%.*s node=%.*s door=%s", STR_ARG(reader),
-	    STR_ARG(line.node), door != NULL ? door : "");
+	if (hub_refusal_is_logged(h))
+		log_notice("access refused reader=%.*s node=%.*s door=%s", STR_ARG(reader),
+		    STR_ARG(line.node), door != NULL ? door : "");
 	audit_refuse(h->audit, &line);
 }
 

@@ -28,6 +28,8 @@
 #define HUB_TURN_BATCHES 64 /* in one turn of the loop; the rest in the next */
 #define HUB_TELLING_MS 60000 /* between two lines about what a subscription received */
 #define HUB_BATCH_ITEMS 128 /* in one batch, whatever their size */
+#define HUB_REFUSALS_MAX 20      /* logged one by one in so long */
+#define HUB_REFUSALS_MS 60000
 #define HUB_GONE_MAX 256    /* members of a node that left; more are a purge */
 
 struct hub_node;
@@ -132,6 +134,8 @@ struct hub {
 	TAILQ_HEAD(, hub_door) doors, dead_doors;
 	struct hub_queue ready; /* have something to send and may */
 	struct hub_queue ending, dead;
+	size_t refusals;     /* since refusals_ms */
+	uint64_t refusals_ms;
 	uint64_t leavings;   /* of members from nodes, and purges */
 	unsigned busy;       /* inside callbacks: nothing is freed */
 	bool woken, closed;  /* a turn is due; hub_free waits for it */

@@ -123,6 +123,12 @@ backend_service_down(void *b)
 }
 
 static void
+backend_service_stop(void *b)
+{
+	service_stop(b);
+}
+
+static void
 backend_service_room(void *b)
 {
 	service_room(b);
@@ -167,6 +173,7 @@ static const struct backend backend_service = {
 	.load = backend_service_load,
 	.up = backend_service_up,
 	.down = backend_service_down,
+	.stop = backend_service_stop,
 	.room = backend_service_room,
 	.stanza = backend_service_stanza,
 	.refused = backend_service_refused,

@@ -35,6 +35,7 @@ struct backend {
 	void (*load)(void *b, loop_cb *cb, void *arg);
 	void (*up)(void *b);
 	void (*down)(void *b);
+	void (*stop)(void *b); /* before the stream is closed for good; may be NULL */
 	void (*room)(void *b);
 	/* Whether it was meant for this one; the last of the table takes all. */
 	bool (*stanza)(void *b, const struct xml *stanza);

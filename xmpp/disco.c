@@ -8,6 +8,7 @@
 
 /* Exactly what is implemented, sorted. */
 static const char *const disco_features[] = {
+	NS_CAPS,
 	NS_COMMANDS,
 	NS_DISCO_INFO,
 	NS_DISCO_ITEMS,
@@ -57,26 +58,60 @@ disco_write_info(struct xmlw *w, const char *type, const char *name,
 	}
 }
 
+/* What the service itself is, as an answer and as what XEP-0115 hashes. */
+static void
+disco_write_service(struct xmlw *w, const struct service *s)
+{
+	(void)s;
+	disco_write_info(w, "service", "Lectern", disco_features,
+	    sizeof disco_features / sizeof *disco_features);
+}
+
+void
+disco_caps(const struct service *s, char ver[CAPS_VER_LEN + 1])
+{
+	struct buf b = BUF_INIT(0);
+	struct xmlw w = xmlw_to(&b);
+
+	xmlw_open(&w, "query", NS_DISCO_INFO);
+	disco_write_service(&w, s);
+	xmlw_close(&w);
+	caps_ver(buf_view(&b), ver);
+	buf_free(&b);
+}
+
+/* Whether it asks for what our presence stood for (XEP-0115 §6.2). */
+static bool
+disco_is_caps(const struct service *s, const char *node)
+{
+	char ver[CAPS_VER_LEN + 1];
+
+	if (strncmp(node, CAPS_NODE "#", strlen(CAPS_NODE "#")) != 0)
+		return false;
+	disco_caps(s, ver);
+	return strcmp(node + strlen(CAPS_NODE "#"), ver) == 0;
+}
+
 /* XEP-0060 §5.1, §5.3, §5.4 */
 void
 disco_info(struct request *q)
 {
 	const char *node = xml_attr(q->query, "node");
-	struct node is;
+	bool whole = node == NULL || disco_is_caps(q->reply.service, node);
+	struct node is = { 0 };
 	struct xmlw w;
 
 	if (commands_disco_info(q))
 		return;
-	if (node != NULL && service_admit(q->reply.service, q->reader, node, &is) != ERR_OK) {
+	if (!whole && service_admit(q->reply.service, q->reader, node, &is) != ERR_OK) {
 		reply_fault(&q->reply, FAULT_NOT_FOUND);
 		return;
 	}
 	w = reply_begin(&q->reply);
 	xmlw_open(&w, "query", NS_DISCO_INFO);
 	xmlw_attrz(&w, "node", node);
-	if (node == NULL) {
-		disco_write_info(&w, "service", "Lectern", disco_features,
-		    sizeof disco_features / sizeof *disco_features);
+	if (whole) {
+		disco_write_service(&w, q->reply.service);
 	} else {
 		disco_write_info(&w, "leaf", NULL, disco_node_features,
 		    sizeof disco_node_features / sizeof *disco_node_features);

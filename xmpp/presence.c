@@ -54,6 +54,62 @@ presence_arrive_cb(void *arg, struct subscription *sub)
 		hub_sub_refresh(sub->hub);
 }
 
+static struct xmlw
+presence_open(struct service *s, const char *to, const char *type)
+{
+	struct xmlw w = service_begin(s, "presence");
+
+	xmlw_attrz(&w, "type", type);
+	xmlw_attrz(&w, "from", s->o.jid);
+	xmlw_attrz(&w, "to", to);
+	return w;
+}
+
+/* Whoever is new learns what the service can do without asking (XEP-0115 §6.1).
+ * Nobody is told twice while he is there, so that two who answer each other's
+ * presence come to an end. */
+static void
+presence_greet(struct service *s, const struct xml *x, const struct address *from)
+{
+	char ver[CAPS_VER_LEN + 1];
+	struct xmlw w;
+
+	if (!s->up || !s->o.sink->bulk(s->o.sink_arg) ||
+	    strcasecmp(xml_attr(x, "to"), s->o.jid) != 0)
+		return;
+	disco_caps(s, ver);
+	w = presence_open(s, from->full, NULL);
+	xmlw_open(&w, "c", NS_CAPS);
+	xmlw_attrz(&w, "hash", "sha-1");
+	xmlw_attrz(&w, "node", CAPS_NODE);
+	xmlw_attrz(&w, "ver", ver);
+	xmlw_close(&w);
+	xmlw_close(&w);
+	service_send(s);
+}
+
+static bool
+presence_goodbye_cb(void *arg, const char *full)
+{
+	struct service *s = arg;
+	struct xmlw w;
+
+	if (!s->o.sink->bulk(s->o.sink_arg))
+		return false;
+	w = presence_open(s, full, "unavailable");
+	xmlw_close(&w);
+	service_send(s);
+	return true;
+}
+
+/* RFC 6121 §4.6.3; as many as the stream has room for. */
+void
+service_stop(struct service *s)
+{
+	if (s->up)
+		book_each_lease(s->book, presence_goodbye_cb, s);
+}
+
 static void
 presence_arrive(struct service *s, const struct xml *x, const struct address *from)
 {
@@ -62,8 +118,10 @@ presence_arrive(struct service *s, const struct xml *x, const struct address *fr
 
 	if (!from->has_resource)
 		return;
-	if (book_lease(s->book, from, show != NULL ? show_read(show->text.p) : SHOW_ONLINE))
+	if (book_lease(s->book, from, show != NULL ? show_read(show->text.p) : SHOW_ONLINE)) {
+		presence_greet(s, x, from);
 		book_each_of(s->book, address_bare(from), presence_arrive_cb, &v);
+	}
 	book_each_of(s->book, address_bare(from), presence_show_cb, s);
 }
 
@@ -106,6 +164,18 @@ presence_refuse(struct service *s, const struct xml *x)
 	service_send(s);
 }
 
+/* Whether the error may pass: by its type, or because it is another server that
+ * cannot be reached, of whose users we learn nothing by that. */
+static bool
+presence_may_pass(const struct xml *error)
+{
+	const char *type = error != NULL ? xml_attr(error, "type") : NULL;
+
+	return (type != NULL && strcmp(type, "wait") == 0) ||
+	    xml_child(error, NS_STANZAS, "remote-server-not-found") != NULL ||
+	    xml_child(error, NS_STANZAS, "remote-server-timeout") != NULL;
+}
+
 void
 presence_stanza(struct service *s, const struct xml *x)
 {
@@ -118,7 +188,8 @@ presence_stanza(struct service *s, const struct xml *x)
 		metric_add(METRIC_XMPP_IGNORED, 1);
 	else if (type == NULL)
 		presence_arrive(s, x, &from);
-	else if (strcmp(type, "unavailable") == 0 || strcmp(type, "error") == 0)
+	else if (strcmp(type, "unavailable") == 0 || (strcmp(type, "error") == 0 &&
+	    !presence_may_pass(xml_child(x, NS_COMPONENT, "error"))))
 		presence_leave(s, &from);
 }
 
@@ -194,18 +265,6 @@ presence_for_now_cb(void *arg, struct subscription *sub)
 	presence_bounced(sub, v->now_ms);
 	if (!sub->lasting && sub->bounces > PRESENCE_BOUNCES_MAX)
 		notify_end(v->s, sub, false);
-}
-
-/* Whether the error may pass: by its type, or because it is another server that
- * cannot be reached, of whose users we learn nothing by that. */
-static bool
-presence_may_pass(const struct xml *error)
-{
-	const char *type = error != NULL ? xml_attr(error, "type") : NULL;
-
-	return (type != NULL && strcmp(type, "wait") == 0) ||
-	    xml_child(error, NS_STANZAS, "remote-server-not-found") != NULL ||
-	    xml_child(error, NS_STANZAS, "remote-server-timeout") != NULL;
 }
 
 /* §12.3: an error that may pass is waited for; any other ends what is temporary. */

@@ -5,7 +5,7 @@
  *     service.c        life, who may read what, status
  *     router.c         stanzas to their handlers; answers
  *     commands.c       XEP-0050
- *     disco.c          XEP-0030, XEP-0092
+ *     disco.c          XEP-0030, XEP-0092; caps.c hashes it
  *     pubsub.c         <pubsub/> to its handlers; what one has and may read
  *     pubsub_sub.c     subscribe, unsubscribe, options
  *     pubsub_items.c   items
@@ -24,6 +24,7 @@
 #include "flow/feed.h"
 #include "flow/hub.h"
 #include "state/kvs.h"
+#include "xmpp/caps.h"
 #include "xmpp/page.h"
 #include "xmpp/service.h"
 #include "xmpp/stanza.h"
@@ -102,6 +103,8 @@ void service_free(struct service *s);
 void service_load(struct service *s, loop_cb *cb, void *arg);
 void service_up(struct service *s);
 void service_down(struct service *s);
+/* Says good-bye to those who told us that they are there, before the stream ends. */
+void service_stop(struct service *s);
 void service_stanza(struct service *s, const struct xml *stanza);
 void service_refused(struct service *s, const struct xml *head);
 void service_room(struct service *s);
@@ -177,6 +180,8 @@ void commands_free(struct service *s);
 void disco_info(struct request *q);
 void disco_items(struct request *q);
 void disco_version(struct request *q);
+/* The hash of what disco_info answers for the service. */
+void disco_caps(const struct service *s, char ver[CAPS_VER_LEN + 1]);
 void pubsub_request(struct request *q);
 
 /* pubsub_sub.c, pubsub_items.c: q->query is <pubsub/>, x its child */

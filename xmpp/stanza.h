@@ -19,6 +19,7 @@
 #define NS_SUBSCRIBE_OPTIONS "http://jabber.org/protocol/pubsub#subscribe_options"
 #define NS_DELAY "urn:xmpp:delay"
 #define NS_RSM "http://jabber.org/protocol/rsm"
+#define NS_CAPS "http://jabber.org/protocol/caps"
 #define NS_DATA "jabber:x:data"
 #define NS_COMMANDS "http://jabber.org/protocol/commands"
 #define NS_PING "urn:xmpp:ping"

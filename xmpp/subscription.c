@@ -208,6 +208,16 @@ book_has_lease(const struct book *b, const char *full)
 	return map_get(b->leases, str_of(full)) != NULL;
 }
 
+void
+book_each_lease(const struct book *b, book_lease_cb *cb, void *arg)
+{
+	const struct lease *l;
+
+	TAILQ_FOREACH(l, &b->by_age, by_age)
+		if (!cb(arg, l->full))
+			return;
+}
+
 static void
 book_lease_drop(struct book *b, struct lease *l)
 {

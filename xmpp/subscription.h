@@ -72,6 +72,9 @@ bool book_lease(struct book *b, const struct address *a, enum show show);
 /* Whether the subscriber's presence is one in which it wants notifications. Of
  * a subscription from an earlier life of the daemon that is not known. */
 bool book_is_shown(const struct book *b, const struct subscription *s);
+/* Every full JID that is there, until the callback answers false. */
+typedef bool book_lease_cb(void *arg, const char *full);
+void book_each_lease(const struct book *b, book_lease_cb *cb, void *arg);
 bool book_has_lease(const struct book *b, const char *full);
 /* From here on leases are of a new stream: who told us on an older one that he
  * is there may have gone without a word. */

@@ -346,6 +346,9 @@ xmpp_stop(struct xmpp *x, loop_cb *cb, void *arg)
 	kvs_flush(x->kvs, xmpp_saved_cb, x);
 	LIST_FOREACH(c, &x->components, entry) {
 		x->running++;
+		BACKENDS_EACH(c, i)
+			if (backends[i]->stop != NULL)
+				backends[i]->stop(c->backend[i]);
 		link_stop(c->link, xmpp_stopped_cb, c);
 	}
 }

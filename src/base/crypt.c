@@ -204,6 +204,15 @@ crypt_base32(struct buf *out, const void *p, size_t n)
 }
 
 void
+crypt_base64(struct buf *out, const void *p, size_t n)
+{
+	crypt_encode(out, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+	    6, p, n);
+	for (size_t i = n % 3; i > 0 && i < 3; i++)
+		buf_byte(out, '=');
+}
+
+void
 crypt_base64url(struct buf *out, const void *p, size_t n)
 {
 	crypt_encode(out, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",

@@ -30,9 +30,10 @@ uint32_t crypt_crc32c(uint32_t crc, const void *p, size_t n);
 uint32_t crypt_crc32c_portable(uint32_t crc, const void *p, size_t n);
 
 /* Appends the encoding of n bytes: lower-case hex; RFC 4648 base32 in lower
- * case without padding; base64url without padding. */
+ * case without padding; base64 with padding; base64url without. */
 void crypt_hex(struct buf *out, const void *p, size_t n);
 void crypt_base32(struct buf *out, const void *p, size_t n);
+void crypt_base64(struct buf *out, const void *p, size_t n);
 void crypt_base64url(struct buf *out, const void *p, size_t n);
 /* Strict inverse; ERR_INVALID for any foreign byte, padding or stray bits. */
 enum err crypt_base64url_decode(struct buf *out, struct str text);

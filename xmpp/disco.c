@@ -174,19 +174,20 @@ disco_send_items(struct request *q, const char *node, struct page *p, struct str
 	reply_end(&q->reply, &w);
 }
 
-struct disco_listing {
-	struct page *page;
-	size_t cost;
-};
-
-static bool
-disco_item_cb(void *arg, const struct hub_item *item)
+/* The ids alone: nothing is encoded. */
+static void
+disco_list_node(struct request *q, const char *node, size_t cost, struct page *p)
 {
-	struct disco_listing *l = arg;
-	struct str id = str_of(item->id);
+	struct hub_reading *r;
 
-	page_add(l->page, id, l->cost + page_cost(id), 0);
-	return true;
+	if (hub_read(q->reply.service->o.hub, str_of(node), q->reader, &r) != ERR_OK)
+		return;
+	for (size_t i = 0; i < hub_reading_size(r); i++) {
+		struct str id = str_of(hub_reading_head(r, i).id);
+
+		page_add(p, id, cost + page_cost(id), 0);
+	}
+	hub_reading_free(r);
 }
 
 /* XEP-0060 §5.2 for the service, §5.5 for a node */
@@ -196,7 +197,7 @@ disco_items(struct request *q)
 	struct service *s = q->reply.service;
 	const char *node = xml_attr(q->query, "node");
 	struct page p;
-	struct disco_listing l = { &p, DISCO_ITEM_BYTES + strlen(s->o.jid) };
+	size_t cost = DISCO_ITEM_BYTES + strlen(s->o.jid);
 	struct disco_elsewhere more = { .service = s, .page = &p, .names = BUF_INIT(0) };
 
 	if (commands_disco_items(q))
@@ -206,10 +207,10 @@ disco_items(struct request *q)
 		return;
 	}
 	if (node == NULL) {
-		service_list(s, q->reader, &p, l.cost);
+		service_list(s, q->reader, &p, cost);
 		disco_list_elsewhere(&more, q->reader);
 	} else if (service_admit(s, q->reader, node, NULL) == ERR_OK) {
-		hub_items(s->o.hub, str_of(node), q->reader, disco_item_cb, &l);
+		disco_list_node(q, node, cost, &p);
 	} else {
 		reply_fault(&q->reply, FAULT_NOT_FOUND);
 		return;

@@ -108,7 +108,9 @@ page_choose(struct page *p)
 	if (q->before != NULL)
 		high = page_place(p, q->before, false);
 	while (low + n < high && n < q->max) {
-		bytes += p->v[q->backwards ? high - 1 - n : low + n].cost;
+		struct page_entry *e = &p->v[q->backwards ? high - 1 - n : low + n];
+
+		bytes += p->cost != NULL ? p->cost(p->arg, e) : e->cost;
 		if (bytes > PAGE_BYTES && n > 0)
 			break;
 		n++;

@@ -24,6 +24,10 @@ struct page_entry {
 };
 
 struct page {
+	/* When it is not NULL: what an entry costs, asked of those that come into
+	 * question for the page; its cost is no matter otherwise. */
+	size_t (*cost)(void *arg, const struct page_entry *e);
+	void *arg;
 	struct page_query query;
 	struct page_entry *v;
 	size_t n, cap;

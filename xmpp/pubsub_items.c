@@ -4,24 +4,24 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "base/json.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "xmpp/service_priv.h"
 
 /* Around an item's id, datatype and JSON. */
 #define ITEMS_ENTRY_BYTES 192
-#define ITEMS_TIME_LEN 24 /* of 2026-11-23T17:40:00.123Z, the node's "t" */
 
 struct items_entry {
-	size_t at, n; /* the JSON in `json` */
-	char *datatype;
-	char time[ITEMS_TIME_LEN + 1];
-	bool old;     /* not among the most recent ones asked for */
+	size_t place;    /* in the reading */
+	int64_t time_us;
+	size_t at, n;    /* the JSON in `json`, once it is asked for; n 0: no
+	                  * stanza can carry it */
+	bool old;        /* not among the most recent ones asked for */
 };
 
 struct items {
 	const struct xml *wanted; /* <items/> with <item id=''/>s, or NULL for all */
+	struct hub_reading *reading;
 	struct page page;
 	struct items_entry *v;
 	size_t n, cap;
@@ -42,39 +42,39 @@ items_is_wanted(const struct xml *wanted, const char *id)
 	return false;
 }
 
-static struct items_entry *
-items_entry(struct items *l)
+static void
+items_add(struct items *l, size_t place)
 {
+	struct hub_item head = hub_reading_head(l->reading, place);
+
+	if (!items_is_wanted(l->wanted, head.id))
+		return;
 	if (l->n == l->cap) {
 		l->cap = l->cap ? 2 * l->cap : 32;
 		l->v = mem_realloc(l->v, l->cap * sizeof *l->v);
 	}
-	l->v[l->n] = (struct items_entry){ .at = l->json.len };
-	return &l->v[l->n++];
+	l->v[l->n] = (struct items_entry){ .place = place, .time_us = head.time_us };
+	page_add(&l->page, str_of(head.id), 0, l->n++);
 }
 
-static bool
-items_gather_cb(void *arg, const struct hub_item *item)
+/* An item is written when it is known to come into question. */
+static size_t
+items_cost_cb(void *arg, const struct page_entry *entry)
 {
 	struct items *l = arg;
-	struct str id = str_of(item->id), member, time;
-	size_t cost = ITEMS_ENTRY_BYTES + page_cost(id) + page_cost(str_of(item->datatype)) +
-	    page_cost(item->json);
-	struct items_entry *e;
+	struct items_entry *e = &l->v[entry->data];
+	struct hub_item item = hub_reading_item(l->reading, e->place);
+	size_t cost = ITEMS_ENTRY_BYTES + page_cost(str_of(item.id)) +
+	    page_cost(str_of(item.datatype)) + page_cost(item.json);
 
-	if (!items_is_wanted(l->wanted, item->id))
-		return true;
-	if (cost > PAGE_BYTES) { /* no stanza can carry it */
+	if (cost > PAGE_BYTES) {
 		metric_add(METRIC_XMPP_TOO_LARGE, 1);
-		return true;
+		return 0;
 	}
-	e = items_entry(l);
-	e->n = item->json.n;
-	e->datatype = mem_strdup(item->datatype);
-	if (json_member_raw(item->json, "t", &member, &time) && time.n == ITEMS_TIME_LEN + 2)
-		memcpy(e->time, time.p + 1, ITEMS_TIME_LEN);
-	page_add(&l->page, id, cost, l->n - 1);
-	return buf_str(&l->json, item->json) == ERR_OK;
+	e->at = l->json.len;
+	e->n = item.json.n;
+	buf_str(&l->json, item.json);
+	return cost;
 }
 
 /* ---- max_items: the most recent ones ---- */
@@ -84,7 +84,7 @@ items_newest_first(const void *a, const void *b)
 {
 	const struct items_entry *const *x = a, *const *y = b;
 
-	return strcmp((*y)->time, (*x)->time);
+	return ((*y)->time_us > (*x)->time_us) - ((*y)->time_us < (*x)->time_us);
 }
 
 /* XEP-0060 §6.5.7 */
@@ -138,30 +138,34 @@ static void
 items_send(struct request *q, const char *node, struct items *l)
 {
 	struct xmlw w = reply_begin(&q->reply);
+	size_t shown = 0;
 
+	l->page.cost = items_cost_cb;
+	l->page.arg = l;
 	page_choose(&l->page);
 	xmlw_open(&w, "pubsub", NS_PUBSUB);
 	xmlw_open(&w, "items", NULL);
 	xmlw_attrz(&w, "node", node);
 	for (size_t i = l->page.from; i < l->page.to; i++) {
 		const struct items_entry *e = &l->v[l->page.v[i].data];
-		struct hub_item item = { .id = l->page.v[i].id, .json = { l->json.data + e->at, e->n },
-			.datatype = e->datatype };
+		struct hub_item item = hub_reading_head(l->reading, e->place);
 
-		notify_write_item(&w, &item);
+		item.json = (struct str){ l->json.data + e->at, e->n };
+		if (e->n > 0)
+			notify_write_item(&w, &item);
+		shown += e->n > 0;
 	}
 	xmlw_close(&w);
 	page_write(&l->page, &w);
 	reply_end(&q->reply, &w);
 	hub_shown(q->reply.service->o.hub, q->reply.service->o.jid, q->reader, str_of(node),
-	    l->page.to - l->page.from);
+	    shown);
 }
 
 static void
 items_free(struct items *l)
 {
-	for (size_t i = 0; i < l->n; i++)
-		mem_free(l->v[i].datatype);
+	hub_reading_free(l->reading);
 	mem_free(l->v);
 	page_free(&l->page);
 	buf_free(&l->json);
@@ -200,8 +204,9 @@ pubsub_items(struct request *q, const struct xml *x)
 		reply_fault(&q->reply, FAULT_INVALID_SUBID);
 	} else if (!page_read(q->query, &l.page) || !items_max(x, &max)) {
 		reply_fault(&q->reply, FAULT_BAD_REQUEST);
-	} else {
-		hub_items(s->o.hub, str_of(node), q->reader, items_gather_cb, &l);
+	} else if (hub_read(s->o.hub, str_of(node), q->reader, &l.reading) == ERR_OK) {
+		for (size_t i = 0; i < hub_reading_size(l.reading); i++)
+			items_add(&l, i);
 		items_keep_newest(&l, max);
 		items_send(q, node, &l);
 		items_free(&l);

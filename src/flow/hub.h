@@ -117,8 +117,19 @@ void *hub_sub_user(const struct hub_sub *s);
 const char *hub_sub_node(const struct hub_sub *s);
 const char *hub_sub_reader(const struct hub_sub *s); /* "" for the door itself */
 
-/* Reads the items of a node in the order of their ids. ERR_NOT_FOUND or
- * ERR_FORBIDDEN as in hub_subscribe. The callback returns false to stop. */
+/* Reading a node: its items in the order of their ids, of which only those that
+ * are asked for are written. ERR_NOT_FOUND or ERR_FORBIDDEN as in hub_subscribe.
+ * For one turn of the loop and one roster. */
+struct hub_reading;
+enum err hub_read(struct hub *h, struct str node, struct str reader, struct hub_reading **out);
+size_t hub_reading_size(const struct hub_reading *r);
+/* The item without its JSON. */
+struct hub_item hub_reading_head(const struct hub_reading *r, size_t at);
+/* With it; valid until the next one. */
+struct hub_item hub_reading_item(struct hub_reading *r, size_t at);
+void hub_reading_free(struct hub_reading *r);
+
+/* Reads all of them. The callback returns false to stop. */
 typedef bool hub_item_cb(void *arg, const struct hub_item *item);
 enum err hub_items(struct hub *h, struct str node, struct str reader, hub_item_cb *cb, void *arg);
 

@@ -93,9 +93,12 @@ struct hub_entry {
 };
 
 struct hub_reading {
+	struct hub *hub;
 	enum node_kind kind;
 	struct hub_entry *v;
 	size_t n, cap;
+	char *datatype;
+	struct buf json; /* of an item that nobody watches */
 };
 
 static void
@@ -155,54 +158,91 @@ hub_item_ids(struct hub *h, const struct node *is, hub_id_cb *cb, void *arg)
 	mem_free(r.v);
 }
 
-/* Gives one entry. Subscribers of a watched state need its text, too. */
-static bool
-hub_reading_give(const struct hub *h, const struct hub_entry *e, const char *datatype,
-    hub_item_cb *cb, void *arg)
+enum err
+hub_read(struct hub *h, struct str node, struct str reader, struct hub_reading **out)
 {
+	struct hub_reading *r;
+	struct node is;
+	enum err e = hub_admit(h, node, reader, &is);
+
+	if (e != ERR_OK)
+		return e;
+	*out = MEM_NEW(r);
+	r->hub = h;
+	r->json = BUF_INIT(0);
+	hub_reading_gather(h, &is, r);
+	r->datatype = hub_datatype(is.kind == NODE_ROSTER ? NULL :
+	    engine_reducer(h->engine, str_of(is.reducer)));
+	return ERR_OK;
+}
+
+size_t
+hub_reading_size(const struct hub_reading *r)
+{
+	return r->n;
+}
+
+struct hub_item
+hub_reading_head(const struct hub_reading *r, size_t at)
+{
+	const struct hub_entry *e = &r->v[at];
+
+	return (struct hub_item){
+		.id = e->id, .datatype = r->datatype,
+		.seq = e->state != NULL ? e->state->seq : r->hub->roster_seq,
+		.time_us = e->state != NULL ? e->state->time_us : r->hub->roster_us,
+	};
+}
+
+/* Subscribers of a watched state need its text, too. */
+struct hub_item
+hub_reading_item(struct hub_reading *r, size_t at)
+{
+	const struct hub_entry *e = &r->v[at];
 	struct hub_watch *w = e->state != NULL ? e->state->watch : NULL;
-	struct hub_item item = { .id = e->id, .datatype = datatype };
-	struct buf b = BUF_INIT(0);
-	bool more;
+	struct hub_item item = hub_reading_head(r, at);
 
 	if (w != NULL && w != &hub_nobody) {
 		hub_text_refresh(&w->text, e->state);
 		item.json = (struct str){ w->text.p, w->text.n };
-	} else {
-		if (e->state != NULL)
-			hub_state_write(e->state, &b);
-		else
-			hub_student_write(h, e->student, &b);
-		item.json = buf_view(&b);
+		return item;
 	}
-	item.seq = e->state != NULL ? e->state->seq : h->roster_seq;
-	item.time_us = e->state != NULL ? e->state->time_us : h->roster_us;
-	more = cb(arg, &item);
-	buf_free(&b);
-	return more;
+	buf_clear(&r->json);
+	if (e->state != NULL)
+		hub_state_write(e->state, &r->json);
+	else
+		hub_student_write(r->hub, e->student, &r->json);
+	item.json = buf_view(&r->json);
+	return item;
+}
+
+void
+hub_reading_free(struct hub_reading *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		mem_free(r->v[i].id);
+	mem_free(r->v);
+	mem_free(r->datatype);
+	buf_free(&r->json);
+	mem_free(r);
 }
 
 enum err
 hub_items(struct hub *h, struct str node, struct str reader, hub_item_cb *cb, void *arg)
 {
-	struct hub_reading r = { 0 };
-	struct node is;
-	char *datatype;
-	enum err e = hub_admit(h, node, reader, &is);
+	struct hub_reading *r;
+	enum err e = hub_read(h, node, reader, &r);
 	bool more = true;
 
 	if (e != ERR_OK)
 		return e;
 	hub_enter(h);
-	hub_reading_gather(h, &is, &r);
-	datatype = hub_datatype(is.kind == NODE_ROSTER ? NULL :
-	    engine_reducer(h->engine, str_of(is.reducer)));
-	for (size_t i = 0; i < r.n; i++) {
-		more = more && hub_reading_give(h, &r.v[i], datatype, cb, arg);
-		mem_free(r.v[i].id);
+	for (size_t i = 0; more && i < r->n; i++) {
+		struct hub_item item = hub_reading_item(r, i);
+
+		more = cb(arg, &item);
 	}
-	mem_free(r.v);
-	mem_free(datatype);
+	hub_reading_free(r);
 	hub_leave(h);
 	return ERR_OK;
 }

@@ -93,6 +93,72 @@ items_are_paged_when_they_do_not_fit(void **state)
 	walk("before", "<first ", "<set xmlns='http://jabber.org/protocol/rsm'><before/></set>");
 }
 
+static unsigned encoded;
+
+static enum reduced
+counting_reduce(void *state, const struct event *e)
+{
+	(void)e;
+	++*(int64_t *)state;
+	return REDUCED_CHANGED;
+}
+
+static void
+counting_encode(const void *state, struct jsonw *w)
+{
+	encoded++;
+	jsonw_object(w);
+	jsonw_kint(w, "n", *(const int64_t *)state);
+	jsonw_object_end(w);
+}
+
+static bool
+counting_decode(void *state, struct json v)
+{
+	struct json n;
+
+	return json_get(v, "n", &n) && json_int(n, state);
+}
+
+static const struct reducer counting = {
+	REDUCER_HEADER, .version = 1, .size = sizeof(int64_t), .id = "t.counting",
+	.reduce = counting_reduce, .encode = counting_encode, .decode = counting_decode,
+};
+static const struct reducer *const counting_only[] = { &counting, NULL };
+
+/* Each item of a large node once and in order; and what is on other pages is
+ * not encoded. */
+static void
+a_page_encodes_itself_alone(void **state)
+{
+	char last[ITEM_ID_MAX + 1] = "", next[ITEM_ID_MAX + 1];
+	size_t items = 0;
+
+	(void)state;
+	world_reducers = counting_only;
+	world_large(2000);
+	encoded = 0;
+	for (int page = 0; page < 20; page++) {
+		forget();
+		ask("get", DESK, PS "<items node='class/7b/t.counting'/><set "
+		    "xmlns='http://jabber.org/protocol/rsm'><max>100</max><after>%s</after></set>"
+		    "</pubsub>", last);
+		for (const char *at = last_said(); (at = strstr(at, "<item id='")) != NULL; items++) {
+			at += strlen("<item id='");
+			snprintf(next, sizeof next, "%.*s", (int)strcspn(at, "'"), at);
+			assert_true(strcmp(last, next) < 0);
+			memcpy(last, next, sizeof last);
+		}
+	}
+	assert_int_equal(items, 2000);
+	assert_int_equal(encoded, 2000);
+	ask("get", DESK, "<query xmlns='http://jabber.org/protocol/disco#items' "
+	    "node='class/7b/t.counting'/>");
+	ask("get", DESK, PS "<items node='class/7b/t.counting' max_items='3'/></pubsub>");
+	assert_non_null(strstr(last_said(), pseudonym("u1998")));
+	assert_int_equal(encoded, 2003);
+}
+
 static void
 all_nodes_are_paged(void **state)
 {
@@ -310,7 +376,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(large_snapshots_take_several_messages),
-		CASE(items_are_paged_when_they_do_not_fit), CASE(all_nodes_are_paged),
+		CASE(items_are_paged_when_they_do_not_fit), CASE(a_page_encodes_itself_alone), CASE(all_nodes_are_paged),
 		CASE(too_large_an_item_is_skipped), CASE(stanzas_for_others_are_dropped),
 		CASE(requests_without_id_or_type), CASE(who_is_no_person_reads_nothing),
 		CASE(too_large_a_request_costs_one_error), CASE(names_of_others_are_encoded),

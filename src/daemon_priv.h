@@ -38,6 +38,7 @@ struct daemon {
 	struct web *web;
 	struct control *control;
 	struct service_admin admin;
+	struct service_about about;
 	struct loop_timer *flush;
 	struct loop_timer *stop;
 	uint64_t stop_deadline;
@@ -53,6 +54,8 @@ extern const struct control_request daemon_requests[];
 
 /* daemon_xmpp.c: a step of the start */
 bool daemon_xmpp(struct daemon *d, char **why);
+/* d->about as the configuration has it now. */
+void daemon_about(struct daemon *d);
 
 /* daemon_admin.c: what the commands of admins do */
 const struct service_admin *daemon_admin(struct daemon *d);

@@ -30,6 +30,7 @@ daemon_swap(struct daemon *d, struct conf *conf, struct roster *roster, struct i
 	d->conf = conf;
 	d->roster = roster;
 	d->rules = rules;
+	daemon_about(d);
 	ingest_reconf(d->ingest, conf, rules);
 	hub_set_roster(d->hub, roster);
 	if (old_conf != d->start)

@@ -190,6 +190,12 @@ daemon_is_first(const struct conf *c, size_t i)
 	return !producer_is_own(&c->components[i]);
 }
 
+void
+daemon_about(struct daemon *d)
+{
+	d->about = (struct service_about){ &d->conf->xmpp_contact, d->conf->xmpp_privacy_policy };
+}
+
 bool
 daemon_xmpp(struct daemon *d, char **why)
 {
@@ -203,6 +209,7 @@ daemon_xmpp(struct daemon *d, char **why)
 		.idle_ms = (unsigned)c->xmpp_keepalive * 1000,
 		.feed = d->feed,
 		.admin = daemon_admin(d),
+		.about = &d->about,
 		.pubsub = c->xmpp_pubsub_service,
 		.max_items = (unsigned)c->xmpp_pubsub_max_items,
 		.key = str_of(d->key),
@@ -214,6 +221,7 @@ daemon_xmpp(struct daemon *d, char **why)
 	}
 	if (!daemon_all_published(d, why))
 		return false;
+	daemon_about(d);
 	d->xmpp = xmpp_new(d->loop, d->hub, d->book, &o);
 	for (size_t i = 0; i < c->n_components; i++)
 		if (daemon_is_first(c, i) && !daemon_add_jid(d, i, why))

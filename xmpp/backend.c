@@ -97,7 +97,7 @@ backend_service_open(const struct backend_options *o)
 	struct service_options so = {
 		.loop = o->loop, .hub = o->hub, .kvs = o->kvs, .jid = o->jid, .server = o->server,
 		.reducers = o->reducers, .elsewhere = o->elsewhere, .pubsub = o->pubsub,
-		.key = o->key, .feed = o->feed, .admin = o->admin,
+		.key = o->key, .feed = o->feed, .admin = o->admin, .about = o->about,
 		.window = o->window, .sink = o->sink, .sink_arg = o->sink_arg,
 	};
 

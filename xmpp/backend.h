@@ -22,6 +22,7 @@ struct backend_options {
 	const struct reducer *const *reducers;
 	struct feed *feed;   /* NULL: no producers */
 	const struct service_admin *admin; /* NULL: no admins */
+	const struct service_about *about; /* or NULL */
 	/* What is published at pubsub, by whichever backend; NULL: nothing. */
 	const struct reducer *const *elsewhere;
 	const struct service_sink *sink;

@@ -14,6 +14,7 @@ static const char *const disco_features[] = {
 	NS_DISCO_ITEMS,
 	NS_PUBSUB,
 	NS_PUBSUB "#access-whitelist",
+	NS_PUBSUB "#item-ids",
 	NS_PUBSUB "#last-published",
 	NS_PUBSUB "#leased-subscription",
 	NS_PUBSUB "#member-affiliation",
@@ -28,10 +29,10 @@ static const char *const disco_features[] = {
 	NS_PUBSUB "#subscribe",
 	NS_PUBSUB "#subscription-options",
 	NS_RSM,
-	NS_DATA,
 	NS_VERSION,
-	NS_JSON,
+	NS_DATA,
 	NS_JSON_MSG,
+	NS_JSON,
 	NS_PING,
 };
 
@@ -62,9 +63,9 @@ disco_write_info(struct xmlw *w, const char *type, const char *name,
 static void
 disco_write_service(struct xmlw *w, const struct service *s)
 {
-	(void)s;
 	disco_write_info(w, "service", "Lectern", disco_features,
 	    sizeof disco_features / sizeof *disco_features);
+	metadata_write_service(w, s);
 }
 
 void

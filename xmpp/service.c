@@ -152,6 +152,14 @@ service_may_read(struct service *s, struct str reader, const char *node, struct 
 }
 
 enum err
+service_find(struct service *s, const char *node, struct node *out)
+{
+	enum err e = hub_find(s->o.hub, str_of(node), out);
+
+	return e == ERR_OK && !service_publishes(s, out) ? ERR_NOT_FOUND : e;
+}
+
+enum err
 service_admit(struct service *s, struct str reader, const char *node, struct node *out)
 {
 	enum err e = service_may_read(s, reader, node, out);

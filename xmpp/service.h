@@ -5,6 +5,7 @@
 #ifndef LECTERN_XMPP_SERVICE_H
 #define LECTERN_XMPP_SERVICE_H
 
+#include "base/conf.h"
 #include "base/jsonw.h"
 #include "base/loop.h"
 #include "flow/feed.h"
@@ -27,6 +28,13 @@ struct service_admin {
 	bool (*reload)(void *arg, char **why);
 };
 
+/* Who runs the service, told to whoever asks (XEP-0157, XEP-0504). May change
+ * between two turns of the loop. */
+struct service_about {
+	const struct conf_list *contact; /* URIs */
+	const char *privacy_policy;      /* a URI, or NULL */
+};
+
 struct xmpp_options {
 	const char *host;    /* name, address, or path of a Unix socket */
 	int port;
@@ -34,6 +42,7 @@ struct xmpp_options {
 	                      * component's JID without its first label */
 	unsigned window;     /* messages in flight before a ping is answered; 0: XMPP_WINDOW */
 	const struct service_admin *admin; /* borrowed; NULL: there are no admins */
+	const struct service_about *about; /* borrowed; or NULL */
 	struct feed *feed;   /* for producers; NULL: there are none */
 	bool insecure_ok;    /* the streams may leave this machine */
 	unsigned idle_ms;    /* silence before a ping; 0: LINK_IDLE_MS */

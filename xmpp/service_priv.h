@@ -11,7 +11,7 @@
  *     pubsub_items.c   items
  *     feed.c           events for producers
  *     publish.c        states from producers
- *     metadata.c       what a node is, and its configuration, to be read
+ *     metadata.c       what the service and a node are; configuration, to be read
  *     notify.c         the hub's door: items out, flow control, ends
  *     presence.c       leases, bounces, what the clock ends
  *     store.c          subscriptions in the kvs */
@@ -56,6 +56,7 @@ struct service_options {
 	struct str key;
 	struct feed *feed; /* NULL: no producers */
 	const struct service_admin *admin; /* NULL: none */
+	const struct service_about *about; /* NULL: nothing is told */
 	unsigned window;
 	const struct service_sink *sink;
 	void *sink_arg;
@@ -119,6 +120,8 @@ enum err service_admit(struct service *s, struct str reader, const char *node, s
 /* The same without a word. */
 enum err service_may_read(struct service *s, struct str reader, const char *node,
     struct node *out);
+/* Whether there is such a node here, whoever may read it. */
+enum err service_find(struct service *s, const char *node, struct node *out);
 /* Every readable node, for a page. */
 void service_list(struct service *s, struct str reader, struct page *p, size_t cost);
 
@@ -196,7 +199,8 @@ void pubsub_write_subscription(struct xmlw *w, const struct subscription *sub);
 
 /* ---- metadata.c ---- */
 
-/* The node's form for disco#info. */
+/* The forms of the service and of a node for disco#info. */
+void metadata_write_service(struct xmlw *w, const struct service *s);
 void metadata_write(struct xmlw *w, const struct service *s, const struct node *n);
 void metadata_configure_get(struct request *q, const struct xml *x);
 void metadata_configure_set(struct request *q, const struct xml *x);

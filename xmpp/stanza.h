@@ -40,6 +40,7 @@
 	X(FAULT_ITEM_REQUIRED, "modify", "bad-request", "item-required")        \
 	X(FAULT_INVALID_SUBID, "modify", "not-acceptable", "invalid-subid")     \
 	X(FAULT_CLOSED_NODE, "cancel", "not-allowed", "closed-node")            \
+	X(FAULT_NOT_ALLOWED, "cancel", "not-allowed", NULL)                     \
 	X(FAULT_FORBIDDEN, "auth", "forbidden", NULL)                           \
 	X(FAULT_NOT_FOUND, "cancel", "item-not-found", NULL)                    \
 	X(FAULT_NOT_SUBSCRIBED, "cancel", "unexpected-request", "not-subscribed") \

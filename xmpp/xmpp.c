@@ -207,7 +207,7 @@ xmpp_component_new(struct xmpp *x, char *jid, const char *secret, const char *se
 	struct xmpp_component *c;
 	struct backend_options bo = {
 		.loop = x->loop, .hub = x->hub, .kvs = x->kvs, .jid = jid, .server = server,
-		.pubsub = pubsub, .key = x->o.key, .feed = x->o.feed, .admin = x->o.admin,
+		.pubsub = pubsub, .key = x->o.key, .feed = x->o.feed, .admin = x->o.admin, .about = x->o.about,
 		.window = x->o.window,
 		.max_items = x->o.max_items, .sink = &xmpp_sink,
 	};

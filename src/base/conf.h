@@ -101,6 +101,8 @@ struct conf {
 	long xmpp_window;              /* messages in flight between pings */
 	char *xmpp_pubsub_service;     /* the server's; NULL: "pubsub." and server */
 	long xmpp_pubsub_max_items;    /* of a node there */
+	struct conf_list xmpp_contact; /* URIs at which the admins are reached */
+	char *xmpp_privacy_policy;     /* URI of it, or NULL */
 	struct conf_list xmpp_admins;  /* who may use the commands of admins */
 
 	/* audit */

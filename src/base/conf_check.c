@@ -15,6 +15,7 @@
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
+#define URI_MARKS "-._~:/?#[]@!$&'()*+,;=%"
 
 static bool
 check_only(struct str s, const char *bytes)
@@ -126,6 +127,44 @@ check_host(struct str s)
 	ip[n - 1] = '\0';
 	return strchr(ip, ':') != NULL && conf_is_address(ip) &&
 	    check_port((struct str){ end + 1, s.n - n - 1 });
+}
+
+/* The rest of an ASCII URI (RFC 3986 §2) after its scheme, or NULL when it is none
+ * or of another scheme. */
+static const char *
+check_scheme(const char *uri, const char *scheme)
+{
+	size_t n = strlen(scheme);
+
+	if (strncmp(uri, scheme, n) != 0 || !check_only(str_of(uri), LOWER UPPER DIGITS URI_MARKS))
+		return NULL;
+	return uri + n;
+}
+
+bool
+conf_is_web_uri(const char *s)
+{
+	const char *rest = check_scheme(s, "https://");
+
+	if (rest == NULL)
+		rest = check_scheme(s, "http://");
+	return rest != NULL && check_host((struct str){ rest, strcspn(rest, "/?#") });
+}
+
+/* One address, as in RFC 6068 §2 and RFC 5122 §2.2, perhaps with a query. */
+bool
+conf_is_contact(const char *s)
+{
+	const char *rest = check_scheme(s, "mailto:");
+	struct buf address = BUF_INIT(0);
+	bool ok;
+
+	if (rest == NULL)
+		rest = check_scheme(s, "xmpp:");
+	ok = rest == NULL ? conf_is_web_uri(s) :
+	    jid_bare((struct str){ rest, strcspn(rest, "?") }, &address);
+	buf_free(&address);
+	return ok;
 }
 
 bool

@@ -113,6 +113,8 @@ bool conf_is_time_limit(const char *s);
 bool conf_is_socket_path(const char *s);
 bool conf_is_loopback(const char *host);
 bool conf_is_filled(const char *s);
+bool conf_is_contact(const char *s);
+bool conf_is_web_uri(const char *s);
 
 /* Where each option was set: line_of answers 0 for one that was not. */
 typedef int (*conf_line_fn)(void *arg, const char *section, size_t i, const char *name);

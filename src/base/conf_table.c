@@ -130,6 +130,13 @@ const struct conf_row conf_rows[] = {
 	{ IN("xmpp", "pubsub_max_items", xmpp_pubsub_max_items, CONF_NUMBER), .min = 1,
 	    .max = 100000, .standard = "256", .restart = true,
 	    .help = "Items of one node there; the server must allow as many" },
+	{ IN("xmpp", "contact", xmpp_contact, CONF_LIST), .check = conf_is_contact,
+	    .expected = "a URI such as mailto:admin@school.example, xmpp:admin@school.example or "
+	    "https://school.example/help",
+	    .help = "Where people reach who runs this service (XEP-0157); told to whoever asks" },
+	{ IN("xmpp", "privacy_policy", xmpp_privacy_policy, CONF_STRING), .check = conf_is_web_uri,
+	    .expected = "a URI such as https://school.example/privacy",
+	    .help = "The organisation's privacy policy (XEP-0504); told to whoever asks" },
 	{ IN("xmpp", "admins", xmpp_admins, CONF_LIST), .check = jid_is_person,
 	    .expected = "the JID of a person such as admin@school.example",
 	    .help = "JIDs that may use the admins' commands; they may read no data by that" },

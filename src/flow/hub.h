@@ -137,6 +137,12 @@ enum err hub_items(struct hub *h, struct str node, struct str reader, hub_item_c
 typedef void hub_id_cb(void *arg, const char *id);
 void hub_item_ids(struct hub *h, const struct node *is, hub_id_cb *cb, void *arg);
 
+/* ERR_OK when there is such a node, or ERR_NOT_FOUND, whoever asks: for what may
+ * be said of a node without its items. */
+enum err hub_find(struct hub *h, struct str node, struct node *out);
+/* What the items of such a node are: hub_item.datatype, to be mem_free'd. */
+char *hub_datatype(struct hub *h, const struct node *is);
+
 /* ERR_OK when the node exists and the reader may read it; or ERR_NOT_FOUND or
  * ERR_FORBIDDEN, uncounted. out may be NULL. */
 enum err hub_may_read(struct hub *h, struct str node, struct str reader, struct node *out);

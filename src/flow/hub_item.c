@@ -51,10 +51,13 @@ hub_student_write(const struct hub *h, const struct roster_student *s, struct bu
 }
 
 char *
-hub_datatype(const struct reducer *r)
+hub_datatype(struct hub *h, const struct node *is)
 {
-	if (r == NULL)
+	const struct reducer *r;
+
+	if (is->kind == NODE_ROSTER)
 		return mem_strdup("urn:lectern:roster:1");
+	r = engine_reducer(h->engine, str_of(is->reducer));
 	return mem_printf("urn:lectern:state:%s:%u", r->id, r->version);
 }
 
@@ -171,8 +174,7 @@ hub_read(struct hub *h, struct str node, struct str reader, struct hub_reading *
 	r->hub = h;
 	r->json = BUF_INIT(0);
 	hub_reading_gather(h, &is, r);
-	r->datatype = hub_datatype(is.kind == NODE_ROSTER ? NULL :
-	    engine_reducer(h->engine, str_of(is.reducer)));
+	r->datatype = hub_datatype(h, &is);
 	return ERR_OK;
 }
 

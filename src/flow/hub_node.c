@@ -272,7 +272,7 @@ hub_node_of(struct hub *h, const struct node *is, struct str name)
 	n->name = mem_str(name);
 	if (is->kind != NODE_ROSTER)
 		n->reducer = engine_reducer(h->engine, str_of(is->reducer));
-	n->datatype = hub_datatype(n->reducer);
+	n->datatype = hub_datatype(h, is);
 	TAILQ_INIT(&n->subs);
 	map_put(h->nodes, name, n);
 	hub_node_fill(n);

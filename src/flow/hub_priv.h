@@ -151,8 +151,6 @@ void hub_wake(struct hub *h);
 /* The reader with one more or one less subscription. */
 struct hub_reader *hub_reader_take(struct hub *h, struct str jid);
 void hub_reader_drop(struct hub *h, struct hub_reader *r);
-/* Whether there is such a node; out as in hub_may_read. */
-enum err hub_find(struct hub *h, struct str node, struct node *out);
 /* Writes down what happened to a subscription. */
 void hub_sub_audit(struct hub_sub *s, const char *what);
 /* hub_may_read that counts and logs a refusal. */
@@ -200,7 +198,5 @@ void hub_student_write(const struct hub *h, const struct roster_student *s, stru
 void hub_text_refresh(struct hub_text *t, const struct state *s);
 void hub_text_set(struct hub_text *t, uint64_t seq, struct str json);
 void hub_text_free(struct hub_text *t);
-/* mem_alloc'ed; r NULL: of _roster items. */
-char *hub_datatype(const struct reducer *r);
 
 #endif

@@ -12,7 +12,10 @@ import { Student } from '../../tools/class.mjs';
 const DIR = path.join(ROOT, 'tests', 'conformance');
 const SERVICE = 'lectern.school.test';
 const DESK = 'desk';
-const PEOPLE = ['teacher', 'second', 'other', 'parent', 'stranger'];
+const PEOPLE = ['teacher', 'second', 'other', 'parent', 'stranger', 'admin'];
+const OPTIONS = `admins = { "admin@school.test" }
+	contact = { "mailto:admin@school.example", "xmpp:admin@school.example" }
+	privacy_policy = "https://school.example/privacy"`;
 const STATE = ['journal', 'states.snapshot', 'subscriptions'];
 
 // Requests that never reach the service, by server, file and id: neither they nor their answers are played.
@@ -275,6 +278,8 @@ async function begin(instance) {
 
 await withServers('conformance', { students: 3, }, async (instance) => {
 	for (const name of PEOPLE) if (!instance.users[name]) await instance.addUser(name);
+	const conf = instance.at('lectern.conf');
+	fs.writeFileSync(conf, fs.readFileSync(conf, 'utf8').replace('xmpp {', `xmpp {\n\t${OPTIONS}`), { mode: 0o600 });
 	const files = fs.readdirSync(DIR).filter((f) => f.endsWith('.conv')).sort();
 	ok(files.length > 0, 'there are conversations');
 	for (const file of files) {

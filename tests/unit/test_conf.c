@@ -66,6 +66,7 @@ static const char everything[] =
     "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true keepalive = 7\n"
     "  window = 9\n"
     "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"
+    "\tcontact = { \"mailto:a@b\", \"https://b/?c#d\" } privacy_policy = \"http://b:81/p\"\n"
     "\tadmins = { a@b } }\n"
     "audit { enabled = false file = /a }\n"
     "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b }\n"
@@ -388,6 +389,36 @@ test_people(void **state)
 	conf_free(c);
 }
 
+/* Who runs the service is told to whoever asks: what no client could open must
+ * not get there. */
+static void
+test_contact(void **state)
+{
+	static const char *bad[] = { "", "admin@school.example", "mailto:", "mailto:admin",
+	    "mailto:a b@c", "mailto:a@b,c@d", "xmpp:", "xmpp:school.example", "xmpp:a@b/c",
+	    "MAILTO:a@b", "javascript:alert(1)", "https://", "https:///x", "https://a b/",
+	    "http://u@h/", "https://h:0/", "https://h/<p>", "https://h/\xc3\xa9", "ftp://h/",
+	    "mailto:\xc3\xa9@b" };
+	static const char *good[] = { "mailto:a@b", "mailto:a@b?subject=x%20y", "xmpp:a@b",
+	    "xmpp:a@b?message", "https://h", "http://h:81/p?q#f", "https://[::1]/" };
+	char text[256];
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, BASE "xmpp {\ncontact = {\n\"%s\" } }", bad[i]);
+		refused(str_of(text), 4, "xmpp.contact \"");
+		snprintf(text, sizeof text, BASE "xmpp {\nprivacy_policy = \"%s\" }", bad[i]);
+		if (bad[i][0] != '\0')
+			refused(str_of(text), 3, "xmpp.privacy_policy \"");
+	}
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(text, sizeof text, BASE "xmpp {\ncontact = { \"%s\" } }", good[i]);
+		conf_free(read_ok(text));
+	}
+	refused(STR_LIT(BASE "xmpp {\nprivacy_policy = \"mailto:a@b\" }"), 3,
+	    "xmpp.privacy_policy \"");
+}
+
 static void
 test_remote_plaintext(void **state)
 {
@@ -589,6 +620,7 @@ main(void)
 		cmocka_unit_test(test_origins),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_jids),
+		cmocka_unit_test(test_contact),
 		cmocka_unit_test(test_people),
 		cmocka_unit_test(test_remote_plaintext),
 		cmocka_unit_test(test_restart),

@@ -7,6 +7,7 @@
 
 #define CONV_STUDENTS 3
 #define CONV_DESK "desk"
+#define CONV_ADMIN "admin@school.test"
 
 static const struct {
 	const char *name, *jid;
@@ -16,7 +17,21 @@ static const struct {
 	{ "other", "other@school.test" },
 	{ "parent", "parent@home.test" },
 	{ "stranger", "stranger@school.test" },
+	{ "admin", CONV_ADMIN },
 };
+
+static bool
+conv_is_admin(void *arg, struct str jid)
+{
+	(void)arg;
+	return str_is(jid, CONV_ADMIN);
+}
+
+/* No conversation has a command of admins run. */
+static const struct service_admin conv_admin = { .is = conv_is_admin };
+static char *conv_uris[] = { "mailto:admin@school.example", "xmpp:admin@school.example" };
+static const struct conf_list conv_contact = { conv_uris, COUNT(conv_uris) };
+static const struct service_about conv_about = { &conv_contact, "https://school.example/privacy" };
 
 static const char *conv_file, *conv_section;
 static size_t conv_line;
@@ -340,6 +355,8 @@ conv_test(void **state)
 	snprintf(path, sizeof path, "%s/%s", conv_dir(), conv_file);
 	f = fopen(path, "r");
 	assert_non_null(f);
+	world_admin = &conv_admin;
+	world_about = &conv_about;
 	world_open(CONV_STUDENTS, 200);
 	conv_play(f);
 	assert_int_equal(book_size(service->book), 0);

@@ -42,6 +42,7 @@ static struct service *service;
 static uint64_t record_seq;
 static int64_t event_us; /* server time of the next event */
 static const struct service_admin *world_admin; /* NULL: no admins */
+static const struct service_about *world_about; /* NULL: nothing is told */
 static const struct reducer *const *world_reducers; /* NULL: those of all components */
 
 /* ---- what the service said ---- */
@@ -361,7 +362,7 @@ world_service(unsigned window)
 	struct service_options o = {
 		.loop = loop, .hub = hub, .kvs = kvs, .jid = SERVICE, .server = SERVER,
 		.reducers = world_reducers ? world_reducers : component_reducers(),
-		.admin = world_admin, .window = window, .sink = &world_sink,
+		.admin = world_admin, .about = world_about, .window = window, .sink = &world_sink,
 	};
 
 	service = service_new(&o);

@@ -92,5 +92,7 @@ extern const struct component *const component_table[]; /* ends with NULL */
 #define COMPONENT_REDUCERS_MAX 256
 /* The reducers of all components one after the other; ends with NULL. */
 const struct reducer *const *component_reducers(void);
+/* A copy of a list that ends with NULL; mem_free it. */
+const struct reducer **reducers_copy(const struct reducer *const *reducers);
 
 #endif

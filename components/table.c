@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* table: all components of this build. A new one is one line here. */
 #include <assert.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "components/activity/activity.h"
 #include "components/blob/blob.h"
 #include "components/reducer.h"
@@ -29,4 +31,17 @@ component_reducers(void)
 		}
 	}
 	return all;
+}
+
+const struct reducer **
+reducers_copy(const struct reducer *const *reducers)
+{
+	const struct reducer **copy;
+	size_t n = 0;
+
+	while (reducers[n] != NULL)
+		n++;
+	copy = mem_alloc((n + 1) * sizeof *copy);
+	memcpy(copy, reducers, (n + 1) * sizeof *copy);
+	return copy;
 }

@@ -17,6 +17,7 @@ int daemon_run_component(struct conf *conf, const char *name);
 char *daemon_component_control(const struct conf *c, const char *name);
 
 struct daemon;
+struct engine;
 
 /* What the control socket may ask. */
 void daemon_status(struct daemon *d, struct jsonw *w);
@@ -26,6 +27,6 @@ bool daemon_reload(struct daemon *d, char **why);
 /* {"position":n,"digest":"..."} of the states as they are now. */
 void daemon_digest(struct daemon *d, struct jsonw *w);
 /* One line of JSON for each state: key, seq, value. */
-void daemon_states(struct daemon *d, struct buf *out);
+void daemon_write_states(struct engine *e, struct buf *out);
 
 #endif

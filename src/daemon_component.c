@@ -79,25 +79,11 @@ lone_status(void *arg, struct buf *out)
 }
 
 static void
-lone_state_cb(void *arg, const struct state *s, struct str json)
-{
-	struct jsonw w = jsonw_to(arg);
-
-	jsonw_object(&w);
-	jsonw_kz(&w, "key", s->key);
-	jsonw_kuint(&w, "seq", s->seq);
-	jsonw_key(&w, "value");
-	jsonw_raw(&w, json);
-	jsonw_object_end(&w);
-	buf_byte(arg, '\n');
-}
-
-static void
 lone_states(void *arg, struct buf *out)
 {
 	struct lone *l = arg;
 
-	engine_each(consumer_engine(l->consumer), lone_state_cb, out);
+	daemon_write_states(consumer_engine(l->consumer), out);
 }
 
 static const struct control_request lone_requests[] = {

@@ -90,9 +90,9 @@ daemon_states_cb(void *arg, const struct state *s, struct str json)
 }
 
 void
-daemon_states(struct daemon *d, struct buf *out)
+daemon_write_states(struct engine *e, struct buf *out)
 {
-	engine_each(d->engine, daemon_states_cb, out);
+	engine_each(e, daemon_states_cb, out);
 }
 
 /* ---- the control socket ---- */
@@ -131,7 +131,9 @@ daemon_ask_reload(void *arg, struct buf *out)
 static void
 daemon_ask_states(void *arg, struct buf *out)
 {
-	daemon_states(arg, out);
+	struct daemon *d = arg;
+
+	daemon_write_states(d->engine, out);
 }
 
 const struct control_request daemon_requests[] = {

@@ -188,19 +188,6 @@ pub_tick_cb(void *arg)
 	publisher_tick(p, loop_now_ms(p->o.loop));
 }
 
-static const struct reducer **
-pub_copy_reducers(const struct reducer *const *reducers)
-{
-	const struct reducer **copy;
-	size_t n = 0;
-
-	while (reducers[n] != NULL)
-		n++;
-	copy = mem_alloc((n + 1) * sizeof *copy);
-	memcpy(copy, reducers, (n + 1) * sizeof *copy);
-	return copy;
-}
-
 struct publisher *
 publisher_new(const struct publisher_options *o)
 {
@@ -211,7 +198,7 @@ publisher_new(const struct publisher_options *o)
 	p->o.jid = mem_strdup(o->jid);
 	p->o.pubsub = mem_strdup(o->pubsub);
 	p->o.key.p = mem_str(o->key);
-	p->o.reducers = pub_copy_reducers(o->reducers);
+	p->o.reducers = reducers_copy(o->reducers);
 	p->o.window = o->window ? o->window : PUBLISHER_WINDOW;
 	p->o.max_items = o->max_items ? o->max_items : PUBLISHER_MAX_ITEMS;
 	p->out = BUF_INIT(SERVICE_OUT_MAX);

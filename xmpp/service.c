@@ -15,19 +15,6 @@ service_tick_cb(void *arg)
 	service_tick(s, loop_wall_us(s->o.loop), loop_now_ms(s->o.loop));
 }
 
-static const struct reducer **
-service_copy_reducers(const struct reducer *const *reducers)
-{
-	const struct reducer **copy;
-	size_t n = 0;
-
-	while (reducers[n] != NULL)
-		n++;
-	copy = mem_alloc((n + 1) * sizeof *copy);
-	memcpy(copy, reducers, (n + 1) * sizeof *copy);
-	return copy;
-}
-
 struct service *
 service_new(const struct service_options *o)
 {
@@ -37,9 +24,9 @@ service_new(const struct service_options *o)
 	s->o = *o;
 	s->o.jid = mem_strdup(o->jid);
 	s->o.server = mem_strdup(o->server);
-	s->o.reducers = service_copy_reducers(o->reducers);
+	s->o.reducers = reducers_copy(o->reducers);
 	if (o->elsewhere != NULL) {
-		s->o.elsewhere = service_copy_reducers(o->elsewhere);
+		s->o.elsewhere = reducers_copy(o->elsewhere);
 		s->o.pubsub = mem_strdup(o->pubsub);
 		s->o.key.p = mem_str(o->key);
 	}

@@ -42,6 +42,12 @@ struct loop_signal {
 	SLIST_ENTRY(loop_signal) link;
 };
 
+struct loop_poll {
+	uv_poll_t uv;
+	loop_poll_cb *cb;
+	void *arg;
+};
+
 struct loop_job {
 	uv_work_t uv;
 	loop_cb *work, *done;
@@ -330,6 +336,50 @@ loop_pool(struct loop *l, loop_cb *work, loop_cb *done, void *arg)
 	job->uv.data = job;
 	loop_must(uv_queue_work(&l->uv, &job->uv, loop_work_cb, loop_work_done_cb),
 	    "uv_queue_work");
+}
+
+struct loop_poll *
+loop_poll_new(struct loop *l, int fd, loop_poll_cb *cb, void *arg)
+{
+	struct loop_poll *p;
+
+	MEM_NEW(p);
+	p->cb = cb;
+	p->arg = arg;
+	p->uv.data = p;
+	loop_must(uv_poll_init(&l->uv, &p->uv, fd), "uv_poll_init");
+	return p;
+}
+
+static void
+loop_poll_event_cb(uv_poll_t *uv, int status, int events)
+{
+	struct loop_poll *p = uv->data;
+
+	p->cb(p->arg, status != 0 || (events & UV_READABLE) != 0,
+	    status != 0 || (events & UV_WRITABLE) != 0);
+}
+
+void
+loop_poll_want(struct loop_poll *p, bool readable, bool writable)
+{
+	int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
+
+	loop_must(events == 0 ? uv_poll_stop(&p->uv) :
+	    uv_poll_start(&p->uv, events, loop_poll_event_cb), "uv_poll_start");
+}
+
+static void
+loop_poll_closed_cb(uv_handle_t *handle)
+{
+	mem_free(handle->data);
+}
+
+void
+loop_poll_free(struct loop_poll *p)
+{
+	if (p != NULL)
+		uv_close((uv_handle_t *)&p->uv, loop_poll_closed_cb);
 }
 
 static void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* loop: owns the one libuv loop: time, timers, deferred calls, work for the
- * pool, signals, and the hooks run before the loop sleeps. Rooms that need
- * sockets (xmpp/link, web/server, the control socket) take loop_uv(). */
+ * pool, signals, descriptors of other libraries, and the hooks run before the
+ * loop sleeps. Rooms that need sockets of their own (xmpp/link, web/server, the
+ * control socket) take loop_uv(). */
 #ifndef LECTERN_BASE_LOOP_H
 #define LECTERN_BASE_LOOP_H
 
@@ -51,6 +52,15 @@ void loop_hook_free(struct loop_hook *h);
 /* Runs work(arg) in libuv's pool, then done(arg) on the loop. work must touch
  * nothing that the loop touches meanwhile. */
 void loop_pool(struct loop *l, loop_cb *work, loop_cb *done, void *arg);
+
+/* Watches a descriptor that somebody else owns, such as a library's socket. cb
+ * is called as long as what is wanted holds; trouble with the descriptor counts
+ * as both. Nothing is wanted at first. Free it before the descriptor is closed. */
+struct loop_poll;
+typedef void loop_poll_cb(void *arg, bool readable, bool writable);
+struct loop_poll *loop_poll_new(struct loop *l, int fd, loop_poll_cb *cb, void *arg);
+void loop_poll_want(struct loop_poll *p, bool readable, bool writable);
+void loop_poll_free(struct loop_poll *p); /* NULL is allowed; cb never fires again */
 
 /* Calls cb(arg) on the loop for each delivery of a signal. */
 void loop_signal(struct loop *l, int signum, loop_cb *cb, void *arg);

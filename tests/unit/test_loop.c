@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -462,6 +463,72 @@ test_now_ignores_the_wall_clock(void **state)
 	assert_true(later >= before && later < before + NEVER_MS);
 }
 
+/* ---- a descriptor of somebody else ---- */
+
+static int ends[2];
+static struct loop_poll *poll;
+
+static void
+poll_cb(void *arg, bool readable, bool writable)
+{
+	char c;
+
+	(void)arg;
+	if (writable) {
+		say('w');
+		assert_true(write(ends[1], "x", 1) == 1);
+		loop_poll_want(poll, true, false);
+	}
+	if (!readable)
+		return;
+	if (read(ends[0], &c, 1) == 1) {
+		say('r');
+		close(ends[1]); /* the end of the other side is something to read */
+	} else {
+		say('e');
+		loop_poll_free(poll);
+		close(ends[0]);
+		loop_stop(loop);
+	}
+}
+
+static void
+test_poll(void **state)
+{
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	poll = loop_poll_new(loop, ends[0], poll_cb, NULL);
+	loop_poll_want(poll, false, true);
+	loop_run(loop);
+	assert_string_equal(said, "wre");
+	loop_poll_free(NULL);
+}
+
+/* Without a wish nothing is called, and a freed one is never called. */
+static void
+test_poll_wants_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	assert_true(write(ends[1], "x", 1) == 1);
+	poll = loop_poll_new(loop, ends[0], poll_cb, NULL);
+	loop_poll_want(poll, true, true);
+	loop_poll_want(poll, false, false);
+	loop_timer_once(guard, 1);
+	loop_run(loop);
+	assert_true(guard_fired);
+	guard_fired = false;
+	assert_string_equal(said, "");
+	loop_poll_want(poll, true, true);
+	loop_poll_free(poll);
+	close(ends[0]);
+	close(ends[1]);
+	loop_timer_once(guard, 1);
+	loop_run(loop);
+	guard_fired = false;
+	assert_string_equal(said, "");
+}
+
 static void
 test_uv(void **state)
 {
@@ -494,6 +561,8 @@ main(void)
 		LOOP_TEST(test_run_ends_when_nothing_is_left),
 		LOOP_TEST(test_wall_clock),
 		LOOP_TEST(test_now_ignores_the_wall_clock),
+		LOOP_TEST(test_poll),
+		LOOP_TEST(test_poll_wants_nothing),
 		LOOP_TEST(test_uv),
 	};
 

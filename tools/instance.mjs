@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { makeCertificates } from './certificates.mjs';
 import { Ejabberd } from './ejabberd.mjs';
 import { Prosody } from './prosody.mjs';
+import { ROSTERS } from './rosters.mjs';
 import { Service, freePorts, waitFor, write } from './service.mjs';
 
 export { freePorts, waitFor };
@@ -19,6 +20,20 @@ export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const SERVERS = { prosody: Prosody, ejabberd: Ejabberd };
 export const S2S_PORT = 5269;
 const COMPONENTS = ['activity', 'writing'];
+
+/** What there is to choose from: interchangeable parts by the name of the option. */
+export const CHOICES = {
+	server: [...Object.keys(SERVERS), 'none'],
+	kvs: ['memory'],
+	pubsub: ['xmpp', 'xmpp-server'],
+	roster: Object.keys(ROSTERS),
+};
+
+/** The name, or an error that lists those there are. */
+function chosen(what, name) {
+	if (!CHOICES[what].includes(name)) throw new Error(`no ${what} is called ${name}; there are ${CHOICES[what].join(', ')}`);
+	return name;
+}
 
 function secret(file) {
 	if (!fs.existsSync(file)) write(file, randomBytes(32).toString('hex') + '\n');
@@ -35,7 +50,8 @@ const answersHttp = (host, port, secure) => new Promise((r) => {
 export class Instance {
 	/** Options: dir, build (folder with lecternd), students, config (extra lines), listen (lines
 	 *  for the listen section), identity (its lines, made by a function of the instance), tls,
-	 *  server ('prosody', 'ejabberd', or 'none': states are kept and nothing is published),
+	 *  server ('prosody', 'ejabberd', or 'none': nothing is published by XMPP), kvs, pubsub
+	 *  (names), roster: see CHOICES,
 	 *  components (the component sections, name: JID; one JID for all when not said),
 	 *  lines (name: more lines of that section), producers (JIDs of further components), host
 	 *  (address of everything), s2s (see prosody.mjs), guests (JIDs of other servers that teach here). */
@@ -49,11 +65,20 @@ export class Instance {
 		this.students = [];
 		this.users = {};
 		this.server = null;
+		this.serverName = chosen('server', o.server ?? 'prosody');
+		this.kvs = chosen('kvs', o.kvs ?? 'memory');
+		this.pubsub = (o.pubsub ?? (this.published ? ['xmpp'] : [])).map((name) => chosen('pubsub', name));
+		this.roster = ROSTERS[chosen('roster', o.roster ?? 'csv')];
+		const overXmpp = this.pubsub.filter((name) => name.startsWith('xmpp'));
+		if (!this.published && overXmpp.length > 0) throw new Error(`pubsub ${overXmpp} needs an XMPP server, and server is none`);
 		this.lecternd = new Service('lecternd', this.at('lecternd.log'));
 	}
 
 	get state() { return this.dir; }
-	get published() { return this.o.server !== 'none'; }
+	get published() { return this.serverName !== 'none'; }
+	/** The processes that it runs. */
+	get services() { return [this.lecternd, this.server].filter(Boolean); }
+	get rosterFile() { return this.at(this.roster.file); }
 	at(...names) { return path.join(this.dir, ...names); }
 	get sections() { return this.o.components ?? { '*': `lectern.${this.domain}` }; }
 	/** JIDs by the name of the component. */
@@ -75,8 +100,8 @@ export class Instance {
 		this.secrets = Object.fromEntries([...Object.values(this.sections), ...(this.o.producers ?? [])].map((jid) => [jid, secret(this.secretFile(jid))]));
 		secret(this.at('organisation.key'));
 		secret(this.at('token.key'));
-		if (this.published) await this.prepareServer();
-		else this.users.teacher = { jid: `teacher@${this.domain}` };
+		if (this.published) this.prepareServer();
+		for (const user of ['teacher', 'stranger']) await this.addUser(user);
 		this.makeStudents(this.o.students ?? 30);
 		this.writeRoster();
 		this.writeConf();
@@ -84,17 +109,14 @@ export class Instance {
 
 	// ---- XMPP server ----
 
-	async prepareServer() {
-		const name = this.o.server ?? 'prosody';
-		const Server = SERVERS[name];
-		if (!Server) throw new Error(`no XMPP server is called ${name}; there are ${Object.keys(SERVERS).join(', ')}`);
-		this.server = new Server({
+	prepareServer() {
+		const name = this.serverName;
+		this.server = new SERVERS[name]({
 			dir: this.at(name), log: this.at(`${name}.log`), host: this.host, ports: this.ports, domain: this.domain, certificates: this.dir,
 			s2s: this.o.s2s,
 			components: Object.entries(this.secrets).map(([jid, secret]) => ({ jid, secret })),
 		});
 		this.server.prepare();
-		for (const user of ['teacher', 'stranger']) await this.addUser(user);
 	}
 
 	/** Makes an account, or finds it as it is. */
@@ -102,7 +124,7 @@ export class Instance {
 		const known = this.at(`${name}.password`);
 		if (fs.existsSync(known)) password = fs.readFileSync(known, 'utf8').trim();
 		else write(known, password + '\n');
-		await this.server.addUser(name, password);
+		await this.server?.addUser(name, password);
 		this.users[name] = { jid: `${name}@${this.domain}`, password };
 		return this.users[name];
 	}
@@ -114,7 +136,7 @@ export class Instance {
 			this.students.push({ user_id: `u${i}`, id: `tc-testcase-u${i}`, name: `Student ${i}` });
 	}
 
-	/** Rows of the roster file; tests change and write them again. */
+	/** Rows of the roster (class, role, id, JID, name); tests change and write them again. */
 	rosterRows() {
 		return [
 			[this.class, 'teacher', 't1', this.users.teacher.jid, 'Teacher'],
@@ -123,17 +145,18 @@ export class Instance {
 		];
 	}
 
-	writeRoster(rows = this.rosterRows()) {
-		const next = this.at('roster.csv.new');
-		write(next, ['class,role,id,jid,name', ...rows.map((r) => r.join(','))].join('\n') + '\n');
-		fs.renameSync(next, this.at('roster.csv'));
-	}
+	writeRoster(rows = this.rosterRows()) { this.roster.write(this.rosterFile, rows); }
 
 	// ---- lecternd ----
 
+	componentLines(name) {
+		const pubsub = this.o.pubsub?.filter((p) => p.startsWith('xmpp')) ?? [];
+		return (pubsub.length ? `  pubsub = { ${pubsub.map((p) => `"${p}"`).join(', ')} }\n` : '') + (this.o.lines?.[name] ?? '');
+	}
+
 	writeConf() {
 		const components = Object.entries(this.sections).map(([name, jid]) =>
-			`component "${name}" {\n  jid = "${jid}"\n  secret_file = "${this.secretFile(jid)}"\n${this.o.lines?.[name] ?? ''}}`).join('\n');
+			`component "${name}" {\n  jid = "${jid}"\n  secret_file = "${this.secretFile(jid)}"\n${this.componentLines(name)}}`).join('\n');
 		write(this.at('lectern.conf'), `
 organisation = "${this.domain}"
 state_dir = "${this.state}"
@@ -150,7 +173,11 @@ ${this.o.listen ?? `  origins = { "http://${this.host}:${this.ports.web}", "http
 identity {
 ${this.o.identity?.(this) ?? '  methods = { "testcase_auth" }'}
 }
-roster { file = "${this.at('roster.csv')}" }
+roster {
+  backend = "${this.roster.name}"
+  file = "${this.rosterFile}"
+}
+kvs { backend = "${this.kvs}" }
 ${this.published ? `xmpp {
   host = "${this.host}"
   port = ${this.ports.component}
@@ -195,7 +222,7 @@ ${this.o.config ?? ''}
 	}
 
 	async stop() {
-		const results = await Promise.allSettled([this.lecternd.stop(), this.server?.stop()]);
+		const results = await Promise.allSettled(this.services.map((s) => s.stop()));
 		const bad = results.find((r) => r.status === 'rejected');
 		if (bad) throw bad.reason;
 		return results[0].value;
@@ -212,17 +239,18 @@ ${this.o.config ?? ''}
 		return {
 			events: this.events,
 			http: `http://${this.host}:${this.ports.web}`,
-			xmpp: {
+			...(this.published && { xmpp: {
 				host: this.host, port: this.ports.c2s, domain: this.domain, ca: this.at('ca.pem'),
-				websocket: this.server?.websocket, components: this.components,
-			},
+				websocket: this.server.websocket, components: this.components,
+			} }),
+			backends: { server: this.serverName, kvs: this.kvs, pubsub: this.pubsub, roster: this.roster.name },
 			teacher: this.users.teacher,
 			stranger: this.users.stranger,
 			class: this.class,
 			students: this.students.map(({ user_id, id, pseudonym }) => ({ user_id, id, pseudonym })),
 			control: this.at('lectern.sock'),
 			config: this.at('lectern.conf'),
-			roster: this.at('roster.csv'),
+			roster: this.rosterFile,
 			journal: path.join(this.state, 'journal'),
 			pids: { lecternd: this.lecternd.pid, ...(this.server && { server: this.server.pid, [this.server.name]: this.server.pid }) },
 		};

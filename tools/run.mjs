@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// run: the main job of `./dev run`: a private XMPP server, lecternd and a class
-// that types, until Ctrl-C; or several schools of that kind.
+// run: the main job of `./dev run`: a private XMPP server or none, lecternd with the
+// backends that are named, and a class that types, until Ctrl-C; or several schools of that kind.
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
-import { Instance, ROOT, SERVERS } from './instance.mjs';
+import { Instance, ROOT } from './instance.mjs';
 import { SimulatedClass } from './class.mjs';
 import { Schools } from './schools.mjs';
 
@@ -15,7 +15,10 @@ const { values: args } = parseArgs({
 	options: {
 		json: { type: 'boolean', default: false },
 		'no-sim': { type: 'boolean', default: false },
-		server: { type: 'string', default: 'prosody' },
+		server: { type: 'string' },
+		kvs: { type: 'string' },
+		pubsub: { type: 'string' },
+		roster: { type: 'string' },
 		schools: { type: 'string' },
 		servers: { type: 'string' },
 		dir: { type: 'string' },
@@ -26,8 +29,8 @@ const { values: args } = parseArgs({
 const servers = serversOf(args);
 const temporary = args.dir === undefined;
 const dir = args.dir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'lectern-'));
-const schools = servers && new Schools({ dir, build: args.build, servers });
-const whole = schools ?? new Instance({ dir, build: args.build, server: args.server });
+const schools = servers && new Schools({ dir, build: args.build, servers, ...backendsOf(args) });
+const whole = schools ?? instanceOf(args);
 const simulations = [];
 let ending = null;
 
@@ -55,7 +58,22 @@ function serversOf({ schools, server, servers }) {
 	const n = Number(schools ?? names.length);
 	if (!Number.isInteger(n) || n < 2 || n > SCHOOLS_MAX) wrong(`--schools takes a number from 2 to ${SCHOOLS_MAX}`);
 	if (names && names.length !== n) wrong(`--servers names ${names.length} servers for ${n} schools`);
-	return names ?? Array(n).fill(server);
+	return names ?? Array(n).fill(server ?? 'prosody');
+}
+
+function backendsOf({ kvs, pubsub, roster }) {
+	return { kvs, roster, pubsub: pubsub?.split(',') };
+}
+
+/** Without XMPP among the ways to publish, no XMPP server is needed unless it is named. */
+function instanceOf({ build, server, ...rest }) {
+	const backends = backendsOf(rest);
+	const withXmpp = backends.pubsub?.some((name) => name.startsWith('xmpp')) ?? true;
+	try {
+		return new Instance({ dir, build, server: server ?? (withXmpp ? 'prosody' : 'none'), ...backends });
+	} catch (e) {
+		return wrong(e.message);
+	}
 }
 
 function tellSchools({ schools: [first, ...others] }) {
@@ -73,22 +91,30 @@ class/${first.class}/writing.time_on_task of ${first.xmpp.components.writing}.`)
 function tell(d) {
 	const lecternctl = path.relative(process.cwd(), path.join(args.build, 'lecternctl')) || 'lecternctl';
 	console.log(`
-Lectern is up, with a private ${Object.keys(d.pids).filter((p) => p in SERVERS)} and ${args['no-sim'] ? 'no simulated class' : `a class of ${d.students.length} that types`}.
+Lectern is up, with ${d.xmpp ? `a private ${d.backends.server}` : 'no XMPP server'} and ${args['no-sim'] ? 'no simulated class' : `a class of ${d.students.length} that types`}.
 
   events go to     ${d.events}
-  XMPP server      ${d.xmpp.host}:${d.xmpp.port}  domain ${d.xmpp.domain}  CA ${d.xmpp.ca}
-  teacher          ${d.teacher.jid}  password ${d.teacher.password}
-  PubSub service   ${[...new Set(Object.values(d.xmpp.components))].join('  ')}
+  states live in   ${d.backends.kvs}
+  roster           ${d.backends.roster}: ${d.roster}
+  teacher          ${d.teacher.jid}  password ${d.teacher.password}${d.xmpp ? tellXmpp(d, lecternctl) : ''}
+
   everything in    ${dir}
+
+What the daemon does:  ${lecternctl} status -c ${d.config}
+Its states:            ${lecternctl} states -c ${d.config}
+Ctrl-C ends all of it.`);
+}
+
+function tellXmpp(d, lecternctl) {
+	return `
+  XMPP server      ${d.xmpp.host}:${d.xmpp.port}  domain ${d.xmpp.domain}  CA ${d.xmpp.ca}
+  PubSub service   ${[...new Set(Object.values(d.xmpp.components))].join('  ')}
 
 See the class arrive in an XMPP client:
 
   ${lecternctl} watch --jid ${d.teacher.jid} --password-file ${path.join(path.dirname(d.config), 'teacher.password')} \\
       --host ${d.xmpp.host} --port ${d.xmpp.port} --ca ${d.xmpp.ca} \\
-      --service ${d.xmpp.components.writing} class/${d.class}/writing.time_on_task
-
-What the daemon does:  ${lecternctl} status -c ${d.config}
-Ctrl-C ends all of it.`);
+      --service ${d.xmpp.components.writing} class/${d.class}/writing.time_on_task`;
 }
 
 try {
@@ -98,7 +124,7 @@ try {
 	else if (schools) tellSchools(d);
 	else tell(d);
 	if (!args['no-sim']) for (const s of d.schools ?? [d]) simulations.push(new SimulatedClass(s).start());
-	const how = await Promise.race((schools?.all ?? [whole]).flatMap((i) => [i.lecternd.ended, i.server.ended]));
+	const how = await Promise.race((schools?.all ?? [whole]).flatMap((i) => i.services.map((s) => s.ended)));
 	if (args.json) await new Promise(() => {}); // a test may kill and restart what it likes
 	if (!ending) {
 		console.error(`a process ended by itself (${JSON.stringify(how)}); logs are in ${dir}`);

@@ -35,15 +35,21 @@ export async function withInstance(name, options, test) {
 	end();
 }
 
-/** Runs a test with each XMPP server, or with those the command line names; each line reported says with which. */
-export async function withServers(name, options, test) {
-	const named = process.argv.slice(2);
-	for (const server of named.length > 0 ? named : Object.keys(SERVERS)) {
-		label = `${server}: `;
-		await tryWhole(new Instance(withFolder(`${name}-${server}`, { ...options, server })), options, test);
+/** Runs a test with an instance for each set of options; `sets` is [[label, options]], and each line reported begins with the label. */
+export async function withEach(name, sets, test) {
+	for (const [i, [what, options]] of sets.entries()) {
+		label = `${what}: `;
+		await tryWhole(new Instance(withFolder(`${name}-${i}`, options)), options, test);
 	}
 	label = '';
 	end();
+}
+
+/** Runs a test with each XMPP server, or with those the command line names. */
+export async function withServers(name, options, test) {
+	const named = process.argv.slice(2);
+	const servers = named.length > 0 ? named : Object.keys(SERVERS);
+	await withEach(name, servers.map((server) => [server, { ...options, server }]), test);
 }
 
 /** Runs a test with schools of several sets of servers. */

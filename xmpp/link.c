@@ -145,24 +145,13 @@ link_tell(struct link *l, enum link_state s, const char *detail)
 	link_say(&l->o, s, l->detail);
 }
 
-static unsigned
-link_backoff(uint64_t ms, unsigned tries, uint64_t most)
-{
-	uint32_t random;
-
-	ms <<= tries < 8 ? tries : 8;
-	if (ms > most)
-		ms = most;
-	crypt_random(&random, sizeof random);
-	return (unsigned)(ms / 2 + random % (ms / 2 + 1));
-}
-
 unsigned
 link_delay(enum link_state why, unsigned tries)
 {
 	bool slow = why == LINK_CONFLICT || why == LINK_WRONG_SECRET;
 
-	return link_backoff(slow ? LINK_RETRY_SLOW_MS : LINK_RETRY_MS, tries, LINK_RETRY_MAX_MS);
+	return (unsigned)loop_backoff(slow ? LINK_RETRY_SLOW_MS : LINK_RETRY_MS, tries,
+	    LINK_RETRY_MAX_MS);
 }
 
 static unsigned
@@ -177,7 +166,8 @@ link_next_delay(struct link *l, enum link_state why, bool was_up, uint64_t was_u
 	/* Two daemons with one JID must not throw each other out all the time: who
 	 * was thrown out waits longer than who was not let in, which harms nobody. */
 	if (why == LINK_CONFLICT && was_up)
-		return link_backoff(LINK_RETRY_SLOW_MS, l->conflicts++, LINK_RETRY_KICKED_MAX_MS);
+		return (unsigned)loop_backoff(LINK_RETRY_SLOW_MS, l->conflicts++,
+		    LINK_RETRY_KICKED_MAX_MS);
 	return link_delay(why, why == LINK_CONFLICT ? l->conflicts++ : l->tries++);
 }
 

@@ -290,18 +290,29 @@ crypt_secret_repeats(struct str s)
 	return false;
 }
 
-/* What is wrong with the text as a secret; NULL when nothing. */
+/* What is wrong with the text as a password or a secret; NULL when nothing. */
+static const char *
+crypt_password_text(struct str s)
+{
+	if (s.n == 0)
+		return "is empty";
+	if (memchr(s.p, '\n', s.n) != NULL || memchr(s.p, '\0', s.n) != NULL)
+		return "holds more than one line of text";
+	return s.n > CRYPT_SECRET_MAX ? "holds more than 4096 bytes" : NULL;
+}
+
+/* The same for a secret that we or the administrator made up: it must be a good
+ * one, too. */
 static const char *
 crypt_secret_text(struct str s)
 {
 	static const char *const fillers[] = {
 		"changeme", "change-me", "change_me", "secret", "password", "placeholder"
 	};
+	const char *wrong = crypt_password_text(s);
 
-	if (s.n == 0)
-		return "is empty";
-	if (memchr(s.p, '\n', s.n) != NULL || memchr(s.p, '\0', s.n) != NULL)
-		return "holds more than one line of text";
+	if (wrong != NULL)
+		return wrong;
 	for (size_t i = 0; i < sizeof fillers / sizeof *fillers; i++) {
 		size_t n = strlen(fillers[i]);
 
@@ -310,8 +321,6 @@ crypt_secret_text(struct str s)
 	}
 	if (s.n < CRYPT_SECRET_MIN)
 		return "holds less than 32 bytes";
-	if (s.n > CRYPT_SECRET_MAX)
-		return "holds more than 4096 bytes";
 	return crypt_secret_repeats(s) ? "repeats one short piece" : NULL;
 }
 
@@ -329,8 +338,14 @@ crypt_secret_load(int fd, char *at, size_t room)
 	return got < 0 ? -1 : (ssize_t)n;
 }
 
+/* What a file holds, and what to write into a wrong one. */
+struct crypt_kind {
+	const char *(*wrong)(struct str s);
+	const char *advice;
+};
+
 static char *
-crypt_secret_take(int fd, const char *path, char **why)
+crypt_secret_take(int fd, const char *path, const struct crypt_kind *kind, char **why)
 {
 	char text[CRYPT_SECRET_MAX + 3], *secret = NULL; /* CR, LF, and one too many */
 	ssize_t got = crypt_secret_load(fd, text, sizeof text);
@@ -341,12 +356,11 @@ crypt_secret_take(int fd, const char *path, char **why)
 		s.n--;
 	if (s.n > 0 && s.p[s.n - 1] == '\r')
 		s.n--;
-	wrong = crypt_secret_text(s);
+	wrong = kind->wrong(s);
 	if (got < 0)
 		*why = mem_printf("%s: cannot be read: %s", path, strerror(errno));
 	else if (wrong != NULL)
-		*why = mem_printf("%s: %s; write one line of 32 to 4096 random bytes, "
-		    "for example with: openssl rand -hex 32", path, wrong);
+		*why = mem_printf("%s: %s; %s", path, wrong, kind->advice);
 	else
 		secret = mem_str(s);
 	mem_wipe(text, sizeof text);
@@ -354,8 +368,8 @@ crypt_secret_take(int fd, const char *path, char **why)
 }
 
 /* O_NONBLOCK: opening a FIFO would wait for a writer. */
-char *
-crypt_secret_read(const char *path, char **why)
+static char *
+crypt_kind_read(const char *path, const struct crypt_kind *kind, char **why)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	const char *wrong;
@@ -374,7 +388,25 @@ crypt_secret_read(const char *path, char **why)
 	if (wrong != NULL)
 		*why = mem_printf("%s: %s", path, wrong);
 	else
-		secret = crypt_secret_take(fd, path, why);
+		secret = crypt_secret_take(fd, path, kind, why);
 	close(fd);
 	return secret;
+}
+
+char *
+crypt_secret_read(const char *path, char **why)
+{
+	static const struct crypt_kind kind = { crypt_secret_text,
+		"write one line of 32 to 4096 random bytes, for example with: openssl rand -hex 32" };
+
+	return crypt_kind_read(path, &kind, why);
+}
+
+char *
+crypt_password_read(const char *path, char **why)
+{
+	static const struct crypt_kind kind = { crypt_password_text,
+		"write the password as its only line" };
+
+	return crypt_kind_read(path, &kind, why);
 }

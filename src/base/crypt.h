@@ -46,5 +46,7 @@ enum err crypt_base64url_decode(struct buf *out, struct str text);
 #define CRYPT_SECRET_MIN 32
 #define CRYPT_SECRET_MAX 4096
 char *crypt_secret_read(const char *path, char **why);
+/* The same for a password that another server chose: any line from one byte on. */
+char *crypt_password_read(const char *path, char **why);
 
 #endif

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <uv.h>
 
+#include "base/crypt.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -270,6 +271,18 @@ loop_timer_free(struct loop_timer *t)
 {
 	if (t != NULL)
 		uv_close((uv_handle_t *)&t->uv, loop_timer_closed_cb);
+}
+
+uint64_t
+loop_backoff(uint64_t ms, unsigned tries, uint64_t most)
+{
+	uint32_t random;
+
+	ms <<= tries < 8 ? tries : 8;
+	if (ms > most)
+		ms = most;
+	crypt_random(&random, sizeof random);
+	return ms / 2 + random % (ms / 2 + 1);
 }
 
 void

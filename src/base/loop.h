@@ -39,6 +39,11 @@ void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_armed(const struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t); /* NULL is allowed; cb never fires again */
 
+/* How long to wait before the next attempt after `tries` failed ones: `ms`
+ * doubled with each up to `most`, less up to half of it by chance, so that many
+ * who lost the same server do not come back at once. */
+uint64_t loop_backoff(uint64_t ms, unsigned tries, uint64_t most);
+
 /* Calls cb once in the next turn. */
 void loop_defer(struct loop *l, loop_cb *cb, void *arg);
 

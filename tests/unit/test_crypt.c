@@ -364,6 +364,28 @@ test_secret_text_refused(void **state)
 }
 
 static void
+test_password(void **state)
+{
+	char *why = NULL, *password;
+
+	(void)state;
+	write_secret(STR_LIT("password\n"), 0600);
+	password = crypt_password_read(path, &why);
+	assert_string_equal(password, "password");
+	mem_free(password);
+	for (int i = 0; i < 2; i++) {
+		write_secret(i == 0 ? STR_LIT("\n") : STR_LIT("one\ntwo\n"), 0600);
+		assert_null(crypt_password_read(path, &why));
+		assert_non_null(strstr(why, "write the password as its only line"));
+		mem_free(why);
+	}
+	write_secret(STR_LIT("x"), 0644);
+	assert_null(crypt_password_read(path, &why));
+	assert_non_null(strstr(why, "open to others"));
+	mem_free(why);
+}
+
+static void
 test_secret_modes_refused(void **state)
 {
 	static const mode_t open_modes[] = { 0604, 0602, 0601, 0620, 0660, 0644, 0777 };
@@ -413,6 +435,7 @@ main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_secret_accepted),
 		cmocka_unit_test(test_secret_text_refused),
+		cmocka_unit_test(test_password),
 		cmocka_unit_test(test_secret_modes_refused),
 		cmocka_unit_test(test_secret_places_refused),
 	};

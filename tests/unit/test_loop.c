@@ -452,6 +452,19 @@ test_wall_clock(void **state)
 }
 
 static void
+test_backoff(void **state)
+{
+	(void)state;
+	for (unsigned tries = 0; tries < 300; tries++) {
+		uint64_t full = tries > 5 ? 5000 : UINT64_C(100) << tries;
+		uint64_t ms = loop_backoff(100, tries, 5000);
+
+		full = full > 5000 ? 5000 : full;
+		assert_true(ms >= full / 2 && ms <= full);
+	}
+}
+
+static void
 test_now_ignores_the_wall_clock(void **state)
 {
 	uint64_t before = loop_now_ms(loop), later;
@@ -560,6 +573,7 @@ main(void)
 		LOOP_TEST(test_signal),
 		LOOP_TEST(test_run_ends_when_nothing_is_left),
 		LOOP_TEST(test_wall_clock),
+		LOOP_TEST(test_backoff),
 		LOOP_TEST(test_now_ignores_the_wall_clock),
 		LOOP_TEST(test_poll),
 		LOOP_TEST(test_poll_wants_nothing),

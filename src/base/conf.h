@@ -105,6 +105,16 @@ struct conf {
 	char *xmpp_privacy_policy;     /* URI of it, or NULL */
 	struct conf_list xmpp_admins;  /* who may use the commands of admins */
 
+	/* auth */
+	struct conf_list auth_backends; /* asked in this order; empty: nobody signs in */
+	char *auth_file;               /* of "file" */
+	char *auth_domain;             /* of users that are typed without one */
+	char *auth_xmpp_host;          /* of "xmpp"; NULL: what DNS says of auth_domain */
+	long auth_xmpp_port;
+	char *auth_xmpp_ca;            /* PEM file; NULL: the system's */
+	long auth_session, auth_idle;  /* seconds */
+	struct conf_list auth_admins;
+
 	/* audit */
 	bool audit_enabled;
 	char *audit_file;              /* audit.jsonl in state_dir when not set */

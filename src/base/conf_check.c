@@ -361,6 +361,27 @@ check_control(const struct check *k)
 		    "control = ...");
 }
 
+static void
+check_auth(const struct check *k)
+{
+	static const struct check_need {
+		const char *backend, *option;
+		size_t offset;
+	} needs[] = {
+		{ "file", "file", offsetof(struct conf, auth_file) },
+		{ "xmpp", "domain", offsetof(struct conf, auth_domain) },
+	};
+	const struct conf_list *names = &k->c->auth_backends;
+
+	for (size_t i = 0; i < names->n; i++)
+		for (size_t j = 0; j < sizeof needs / sizeof *needs; j++)
+			if (strcmp(names->v[i], needs[j].backend) == 0 &&
+			    *(char *const *)(const void *)((const char *)k->c + needs[j].offset) == NULL)
+				conf_cause(k->causes, check_line(k, "auth", 0, "backends"),
+				    "auth.backends has \"%s\", expected %s = ... beside it",
+				    needs[j].backend, needs[j].option);
+}
+
 void
 conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, void *arg)
 {
@@ -370,6 +391,7 @@ conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, 
 	check_tls(&k);
 	check_token(&k);
 	check_xmpp(&k);
+	check_auth(&k);
 	check_producers(&k);
 	check_control(&k);
 }

@@ -16,6 +16,7 @@ static const char *const methods[] = { "token", "testcase_auth", "local_storage"
 static const char *const roster_backends[] = { "csv", NULL };
 static const char *const kvs_backends[] = { "memory", NULL };
 static const char *const pubsub_backends[] = { "xmpp", "xmpp-server", NULL };
+static const char *const auth_backends[] = { "file", "xmpp", NULL };
 static const char *const processes[] = { "daemon", "own", NULL };
 static const char *const actions[] = { "TRANSMIT", "MAINTAIN", "DROP", NULL };
 
@@ -141,6 +142,29 @@ const struct conf_row conf_rows[] = {
 	    .expected = "the JID of a person such as admin@school.example",
 	    .help = "JIDs that may use the admins' commands; they may read no data by that" },
 
+	{ IN("auth", "backends", auth_backends, CONF_LIST), .known = auth_backends,
+	    .help = "Where passwords of people are checked, in this order; nobody signs in when "
+	    "empty" },
+	{ IN("auth", "file", auth_file, CONF_PATH),
+	    .help = "File of \"file\": name:hash a line, as htpasswd -B and lecternctl passwd write" },
+	{ IN("auth", "domain", auth_domain, CONF_STRING), .check = conf_is_domain,
+	    .expected = "a domain such as school.example",
+	    .help = "Domain of users who are named without one, and of those that \"xmpp\" checks" },
+	{ IN("auth", "xmpp_host", auth_xmpp_host, CONF_STRING), .check = conf_is_filled,
+	    .expected = "a host such as xmpp.school.example",
+	    .help = "Host of the XMPP server of \"xmpp\"; what DNS says of domain when not set" },
+	{ IN("auth", "xmpp_port", auth_xmpp_port, CONF_NUMBER), .min = 1, .max = 65535,
+	    .standard = "5222", .help = "Its TCP port for clients" },
+	{ IN("auth", "xmpp_ca", auth_xmpp_ca, CONF_PATH),
+	    .help = "PEM file of the CA that vouches for it; the system's CAs when not set" },
+	{ IN("auth", "session", auth_session, CONF_SECONDS), .min = 60, .max = 2592000,
+	    .standard = "28800", .help = "Seconds after which one must sign in again" },
+	{ IN("auth", "idle", auth_idle, CONF_SECONDS), .min = 60, .max = 2592000,
+	    .standard = "3600", .help = "The same, of seconds without a request or an open feed" },
+	{ IN("auth", "admins", auth_admins, CONF_LIST), .check = jid_is_person,
+	    .expected = "the JID of a person such as admin@school.example",
+	    .help = "JIDs that have the role admin; they may read no data by that" },
+
 	{ IN("audit", "enabled", audit_enabled, CONF_BOOL), .standard = "true", .restart = true,
 	    .help = "Whether it is written down who could and did see whose data" },
 	{ IN("audit", "file", audit_file, CONF_PATH), .restart = true,
@@ -200,6 +224,7 @@ const struct conf_section conf_sections[] = {
 	{ .name = "roster", .help = "Who teaches and attends what." },
 	{ .name = "kvs", .help = "The store of states." },
 	{ .name = "xmpp", .help = "The stream to the XMPP server." },
+	{ .name = "auth", .help = "Who may sign in, and how." },
 	{ .name = "audit", .help = "The record of who sees whose data." },
 	{ .name = "component", .help = "A component to publish; \"*\" stands for all others.",
 	    .item = sizeof(struct conf_component), .items = offsetof(struct conf, components),

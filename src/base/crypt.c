@@ -260,9 +260,7 @@ crypt_base64url_decode(struct buf *out, struct str text)
 	return ERR_OK;
 }
 
-/* What is wrong with the file behind fd as a place for a secret, and what to
- * do about it; NULL when nothing. */
-static const char *
+const char *
 crypt_secret_place(int fd)
 {
 	struct stat st;

@@ -49,4 +49,8 @@ char *crypt_secret_read(const char *path, char **why);
 /* The same for a password that another server chose: any line from one byte on. */
 char *crypt_password_read(const char *path, char **why);
 
+/* What is wrong with the file behind fd as a place for secrets, and what to do
+ * about it; NULL when nothing. Static. */
+const char *crypt_secret_place(int fd);
+
 #endif

@@ -10,6 +10,7 @@
 int ctl_status(int argc, char **argv);    /* status, reload, digest, states */
 int ctl_journal(int argc, char **argv);
 int ctl_token(int argc, char **argv);
+int ctl_passwd(int argc, char **argv);
 int ctl_audit(int argc, char **argv);
 int ctl_pseudonym(int argc, char **argv);
 int ctl_watch(int argc, char **argv);

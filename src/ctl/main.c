@@ -17,6 +17,8 @@ static const struct ctl_verb {
 	{ "states", "[-c FILE]  every state, a line of JSON each", ctl_status },
 	{ "journal", "verify|dump|replay [--verify] [-c FILE | --dir DIR]", ctl_journal },
 	{ "token", "[-c FILE] --user ID [--ttl SECONDS]  mint a student token", ctl_token },
+	{ "passwd", "[-c FILE] [--password-file FILE | --delete] USER  who may sign in",
+	    ctl_passwd },
 	{ "audit", "[-c FILE] [--student PSEUDONYM] [--reader JID] [--at TIME] [--events] [FILE...]",
 	    ctl_audit },
 	{ "pseudonym", "[-c FILE] ID...  pseudonyms of students", ctl_pseudonym },

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crypt.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -76,20 +77,27 @@ textfile_once(int fd, size_t max, struct buf *out, const char **what)
 }
 
 /* O_NONBLOCK: opening a FIFO would wait for a writer. */
-enum err
-textfile_read(const char *path, size_t max, struct buf *out, char **why)
+static enum err
+textfile_open(const char *path, size_t max, bool secret, struct buf *out, char **why)
 {
 	const char *what = "cannot be opened";
 	enum err e = ERR_IO;
 	int error = 0;
 
 	for (int i = 0; i < TEXTFILE_TRIES; i++) {
-		int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | (secret ? O_NOFOLLOW : 0));
 
 		error = errno;
+		if (fd < 0 && secret && error == ELOOP) {
+			what = "is a symbolic link; name the file itself";
+			e = ERR_FORBIDDEN;
+		}
 		if (fd < 0)
 			break;
-		e = textfile_once(fd, max, out, &what);
+		if (!secret || (what = crypt_secret_place(fd)) == NULL)
+			e = textfile_once(fd, max, out, &what);
+		else
+			e = ERR_FORBIDDEN;
 		error = errno;
 		close(fd);
 		if (e != ERR_DAMAGED)
@@ -98,11 +106,23 @@ textfile_read(const char *path, size_t max, struct buf *out, char **why)
 	}
 	if (e == ERR_INVALID)
 		*why = mem_printf("%s: %s, expected a regular file of at most %zu bytes", path, what, max);
-	else if (e == ERR_DAMAGED)
+	else if (e == ERR_DAMAGED || e == ERR_FORBIDDEN)
 		*why = mem_printf("%s: %s", path, what);
 	else if (e != ERR_OK)
 		*why = mem_printf("%s: %s: %s", path, what, strerror(e == ERR_FULL ? ENOMEM : error));
 	return e;
+}
+
+enum err
+textfile_read(const char *path, size_t max, struct buf *out, char **why)
+{
+	return textfile_open(path, max, false, out, why);
+}
+
+enum err
+textfile_read_secret(const char *path, size_t max, struct buf *out, char **why)
+{
+	return textfile_open(path, max, true, out, why);
 }
 
 size_t

@@ -12,6 +12,10 @@
  * *why (mem_free it) names the file. */
 enum err textfile_read(const char *path, size_t max, struct buf *out, char **why);
 
+/* The same for a file of secrets: no symbolic link, owned by root or us, closed to
+ * others and not writable by its group. */
+enum err textfile_read_secret(const char *path, size_t max, struct buf *out, char **why);
+
 /* Offset of the first byte that is not UTF-8, or text.n. */
 size_t textfile_bad_utf8(struct str text);
 

@@ -33,7 +33,7 @@ owner() { # owner HEADER-PATTERN ALLOWED-PATTERN
 		[[ $f =~ ^($2)$ ]] || complain "$f includes <$1>, whose owner is $2"
 	done
 }
-owner 'uv\.h' 'src/base/loop\.c|src/control\.c|xmpp/link[a-z_]*\.[ch]|web/(server|listen)\.[ch]'
+owner 'uv\.h' 'src/base/(loop|spawn)\.c|src/control\.c|xmpp/link[a-z_]*\.[ch]|web/(server|listen)\.[ch]'
 owner 'libwebsockets\.h' 'web/(server|tls)\.[ch]'
 owner 'expat\.h' 'xmpp/xml[a-z_]*\.[ch]'
 owner 'openssl/' 'src/base/crypt\.c|web/tls\.c|src/ctl/wsock\.c'
@@ -44,7 +44,8 @@ owner 'sqlite3\.h' 'src/base/sqlite\.c'
 owner 'hiredis/' 'src/state/redis_link\.c'
 owner 'libpq-fe\.h' 'src/state/pg_link\.c'
 owner 'zip\.h' 'src/state/roster_oneroster[a-z_]*\.c'
-owner 'strophe\.h' 'src/ctl/watch_client\.c'
+owner 'strophe\.h' 'src/ctl/watch_client\.c|src/xmpp_check\.c'
+owner 'crypt\.h' 'src/base/password\.c'
 owner 'systemd/' 'src/daemon[a-z_]*\.c'
 
 [ $bad = 0 ] && echo "ok - floors and owners"

@@ -68,6 +68,8 @@ static const char everything[] =
     "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"
     "\tcontact = { \"mailto:a@b\", \"https://b/?c#d\" } privacy_policy = \"http://b:81/p\"\n"
     "\tadmins = { a@b } }\n"
+    "auth { backends = { xmpp, file } file = /p domain = school.example xmpp_host = h\n"
+    "\txmpp_port = 5 xmpp_ca = /ca session = 60 idle = 61 admins = { a@b, c@d } }\n"
     "audit { enabled = false file = /a }\n"
     "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b }\n"
     "\tpubsub = { xmpp-server, xmpp }\n"

@@ -243,6 +243,7 @@ daemon_ingest(struct daemon *d, char **why)
 		.engine = d->engine,
 		.journal = d->journal,
 		.conf = d->conf,
+		.roster = d->roster,
 	};
 
 	d->rules = ident_rules_new(d->conf, why);

@@ -26,7 +26,7 @@ daemon_swap(struct daemon *d, struct conf *conf, struct roster *roster, struct i
 	d->roster = roster;
 	d->rules = rules;
 	daemon_about(d);
-	ingest_reconf(d->ingest, conf, rules);
+	ingest_reconf(d->ingest, conf, rules, roster);
 	hub_set_roster(d->hub, roster);
 	if (old_conf != d->start)
 		conf_free(old_conf);

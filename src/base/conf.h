@@ -40,11 +40,14 @@ struct conf_reader_entry {
 };
 
 struct conf_opt_out {
-	char *domain;      /* title: e-mail domain, or "*" for everyone */
+	char *whom;        /* title: "student:ID", "class:NAME", e-mail domain, or "*" for everyone */
 	char *action;      /* TRANSMIT MAINTAIN DROP */
 	char *time_limit;  /* MINUTES DAYS PERMANENT or milliseconds */
 	char *message;
+	char *until;       /* the day after which, or moment from which, the rule is none */
 };
+#define CONF_OPT_OUT_STUDENT "student:"
+#define CONF_OPT_OUT_CLASS "class:"
 
 struct conf {
 	char *path;        /* the file it came from */

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "base/conf_priv.h"
+#include "base/date.h"
 #include "base/jid.h"
 #include "base/mem.h"
 
@@ -64,8 +65,12 @@ conf_is_domain(const char *s)
 }
 
 bool
-conf_is_domain_or_any(const char *s)
+conf_is_opt_out(const char *s)
 {
+	if (str_starts(str_of(s), CONF_OPT_OUT_STUDENT))
+		return conf_is_filled(s + strlen(CONF_OPT_OUT_STUDENT));
+	if (str_starts(str_of(s), CONF_OPT_OUT_CLASS))
+		return conf_is_filled(s + strlen(CONF_OPT_OUT_CLASS));
 	return strcmp(s, "*") == 0 || conf_is_domain(s);
 }
 
@@ -196,6 +201,15 @@ conf_is_time_limit(const char *s)
 		if (strcmp(s, words[i]) == 0)
 			return true;
 	return check_only(str_of(s), DIGITS) && strlen(s) <= TIME_LIMIT_DIGITS;
+}
+
+bool
+conf_is_until(const char *s)
+{
+	int64_t us;
+	bool day;
+
+	return date_read(str_of(s), &us, &day);
 }
 
 bool

@@ -214,10 +214,13 @@ const struct conf_row conf_rows[] = {
 	    .help = "Reducers that it may read; all when empty" },
 
 	{ OPT_OUT("action", action, CONF_STRING), .required = true, .known = actions,
-	    .help = "What clients of that domain are told to do" },
+	    .help = "What their clients are told to do" },
 	{ OPT_OUT("time_limit", time_limit, CONF_STRING), .check = conf_is_time_limit,
 	    .expected = "one of MINUTES, DAYS, PERMANENT or a number of milliseconds",
-	    .help = "For how long; by default what fits the action" },
+	    .help = "For how long; by default until the rule ends, or what fits the action" },
+	{ OPT_OUT("until", until, CONF_STRING), .check = conf_is_until,
+	    .expected = "a day such as 2026-12-24, or a moment such as 2026-12-24T08:00:00Z",
+	    .help = "Last day of the rule, or moment at which it ends (UTC); never when not set" },
 	{ OPT_OUT("message", message, CONF_STRING),
 	    .help = "Words for the person; by default what fits the action" },
 };
@@ -246,17 +249,18 @@ const struct conf_section conf_sections[] = {
 	    .item = sizeof(struct conf_reader_entry), .items = offsetof(struct conf, readers),
 	    .n_items = offsetof(struct conf, n_readers), .check = jid_is_person,
 	    .expected = "the JID of a person such as principal@school.example" },
-	{ .name = "opt_out", .help = "What clients with an e-mail address of that domain are told.",
+	{ .name = "opt_out", .help = "Whose events are not taken, and what their clients are told.",
 	    .item = sizeof(struct conf_opt_out), .items = offsetof(struct conf, opt_outs),
-	    .n_items = offsetof(struct conf, n_opt_outs), .check = conf_is_domain_or_any,
-	    .expected = "an e-mail domain such as \"school.example\", or \"*\"" },
+	    .n_items = offsetof(struct conf, n_opt_outs), .check = conf_is_opt_out,
+	    .expected = "\"student:ID\", \"class:NAME\", an e-mail domain such as \"school.example\", or "
+	    "\"*\"" },
 };
 const size_t conf_n_sections = sizeof conf_sections / sizeof *conf_sections;
 
 _Static_assert(offsetof(struct conf_component, name) == 0, "elements begin with the title");
 _Static_assert(offsetof(struct conf_producer, name) == 0, "elements begin with the title");
 _Static_assert(offsetof(struct conf_reader_entry, jid) == 0, "elements begin with the title");
-_Static_assert(offsetof(struct conf_opt_out, domain) == 0, "elements begin with the title");
+_Static_assert(offsetof(struct conf_opt_out, whom) == 0, "elements begin with the title");
 
 const struct conf_section *
 conf_section_find(const char *name)

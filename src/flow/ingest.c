@@ -24,18 +24,20 @@ ingest_new(const struct ingest_options *o)
 	g->doc = json_doc_new();
 	g->locked_doc = json_doc_new();
 	g->unknown_sources = map_new();
-	ingest_reconf(g, o->conf, o->rules);
+	ingest_reconf(g, o->conf, o->rules, o->roster);
 	return g;
 }
 
 void
-ingest_reconf(struct ingest *g, const struct conf *conf, const struct ident_rules *rules)
+ingest_reconf(struct ingest *g, const struct conf *conf, const struct ident_rules *rules,
+    const struct roster *roster)
 {
 	g->conf = conf;
 	g->rules = rules;
 	for (struct session *s = g->sessions; s != NULL; s = s->next)
 		if (s->identified && !s->deaf && !ident_still_fits(rules, &s->ident))
 			session_close(s, 1012, "identify again");
+	ingest_opt_outs(g, roster);
 }
 
 void
@@ -53,6 +55,7 @@ ingest_free(struct ingest *g)
 		s->touched = false;
 		session_reap(s);
 	}
+	ingest_opt_outs_free(g);
 	map_free(g->unknown_sources, NULL);
 	buf_free(&g->spelling);
 	buf_free(&g->head);

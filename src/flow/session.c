@@ -71,6 +71,7 @@ session_reap(struct session *s)
 	mem_free(s->agent);
 	mem_free(s->ip);
 	mem_free(s->guest_id);
+	mem_free(s->email);
 	mem_free(s);
 }
 
@@ -205,27 +206,6 @@ session_number(struct session *s, const struct message *m, uint64_t *seq, bool *
 	return ERR_OK;
 }
 
-/* Whether the student's school lets us take the event at all. */
-static bool
-session_opted_out(struct session *s, const struct message *m)
-{
-	const struct conf *c = s->ingest->conf;
-	struct str email = { NULL, 0 };
-	struct optout_rule rule;
-
-	if (c->n_opt_outs == 0)
-		return false;
-	if (!locked_email(&s->locked, m, &email))
-		email.n = 0;
-	rule = optout_find(c, email);
-	if (rule.action == OPTOUT_TRANSMIT)
-		return false;
-	metric_add(METRIC_OPTED_OUT, 1 + s->held_n);
-	session_say_blocked(s, &rule);
-	session_close(s, 1000, "opted out");
-	return true;
-}
-
 enum err
 session_accept(struct session *s, const struct message *m)
 {
@@ -252,16 +232,6 @@ session_accept(struct session *s, const struct message *m)
 	return ERR_OK;
 }
 
-/* What waits may carry no address, yet is the student's whose address comes with
- * this event: asked before anything, as it may end the wait. */
-static bool
-session_held_opted_out(struct session *s, const struct message *m)
-{
-	struct str email;
-
-	return s->held != NULL && locked_email(&s->locked, m, &email) && session_opted_out(s, m);
-}
-
 /* The identity a message shows, or contradicts. */
 static enum err
 session_check_identity(struct session *s, const struct message *m)
@@ -281,13 +251,13 @@ session_event(struct session *s, const struct message *m)
 {
 	enum err e;
 
-	if (session_held_opted_out(s, m))
-		return ERR_OK;
 	e = locked_check_source(&s->locked, m);
 	if (e == ERR_OK)
 		e = session_check_identity(s, m);
 	if (e != ERR_OK)
 		return e;
+	if (session_held_opted_out(s, m))
+		return ERR_OK;
 	if (s->held == NULL && session_complete(s, m))
 		return session_accept(s, m);
 	session_hold(s, m);

@@ -10,6 +10,7 @@
 #include "flow/engine.h"
 #include "state/ident.h"
 #include "state/journal.h"
+#include "state/roster.h"
 
 /* What the sessions of a daemon share. */
 struct ingest;
@@ -20,12 +21,15 @@ struct ingest_options {
 	struct journal *journal; /* its listener is the daemon, which passes commits on */
 	const struct conf *conf; /* limits, opt-out rules; see ingest_reconf */
 	const struct ident_rules *rules;
+	const struct roster *roster; /* whom opt-out rules mean; NULL: nobody is known */
 };
 struct ingest *ingest_new(const struct ingest_options *o);
 void ingest_free(struct ingest *g);
-/* A new configuration took effect; pointers are borrowed until the next call.
- * Connections whose identity the new rules would not give are closed (1012). */
-void ingest_reconf(struct ingest *g, const struct conf *conf, const struct ident_rules *rules);
+/* A new configuration or roster took effect; pointers are borrowed until the next
+ * call. Connections whose identity the new rules would not give are closed (1012),
+ * and those of students who are opted out now (1000, after a blocklist message). */
+void ingest_reconf(struct ingest *g, const struct conf *conf, const struct ident_rules *rules,
+    const struct roster *roster);
 
 /* From the journal's listener, after the engine folded the record. */
 void ingest_record(struct ingest *g, const struct record *r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* session_priv: what the files of sessions share: session.c takes messages,
  * session_lock.c fields and identity, session_hold.c what must wait,
- * session_blob.c blobs, session_say.c the answers, ingest.c the journal's side
+ * session_optout.c who may not be heard, session_blob.c blobs, session_say.c the answers, ingest.c the journal's side
  * and the acks. Nobody else includes this. */
 #ifndef LECTERN_FLOW_SESSION_PRIV_H
 #define LECTERN_FLOW_SESSION_PRIV_H
@@ -37,6 +37,8 @@ struct session {
 	bool source_known; /* some reducer names the locked source */
 	struct ident ident;
 	bool identified;
+	char *email;       /* that its last event has shown, or NULL */
+	bool heard;        /* it has sent an event */
 
 	uint64_t id;       /* in the journal; 0: has not stated itself */
 	uint32_t segment;  /* where it stated itself last */
@@ -81,6 +83,8 @@ struct ingest {
 	struct journal *journal;
 	const struct conf *conf;
 	const struct ident_rules *rules;
+	struct optout *optout;           /* NULL: no rules */
+	struct loop_timer *optout_timer; /* a rule ends */
 
 	struct json_doc *doc;        /* the message at hand */
 	struct json_doc *locked_doc; /* locked fields, when they are asked for */
@@ -139,6 +143,15 @@ void session_hold(struct session *s, const struct message *m);
 /* Accepts what is held, in its order, as far as it is complete. */
 void session_release(struct session *s);
 void session_drop_held(struct session *s);
+
+/* ---- session_optout.c ---- */
+
+/* Whether a rule forbids to take the event; the client was told then, and is closed. */
+bool session_opted_out(struct session *s, const struct message *m);
+bool session_held_opted_out(struct session *s, const struct message *m);
+/* The rules of g->conf against this roster, for every open connection from now on. */
+void ingest_opt_outs(struct ingest *g, const struct roster *roster);
+void ingest_opt_outs_free(struct ingest *g);
 
 /* ---- session_blob.c ---- */
 

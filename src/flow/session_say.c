@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* session_say: the messages a session sends. Each is one JSON object with a
  * "status"; clients ignore those they do not know. */
-#include <stdlib.h>
-
 #include "flow/session_priv.h"
 
 static struct jsonw
@@ -73,14 +71,12 @@ void
 session_say_blocked(struct session *s, const struct optout_rule *rule)
 {
 	struct jsonw w = session_say(s, "blocklist");
-	char *end;
-	unsigned long long ms = strtoull(rule->time_limit, &end, 10);
 
 	jsonw_kz(&w, "action", rule->action_name);
-	if (end != rule->time_limit && *end == '\0')
-		jsonw_kuint(&w, "time_limit", ms);
-	else
+	if (rule->time_limit != NULL)
 		jsonw_kz(&w, "time_limit", rule->time_limit);
+	else
+		jsonw_kuint(&w, "time_limit", rule->limit_ms);
 	jsonw_kz(&w, "message", rule->message);
 	session_said(s, &w);
 }

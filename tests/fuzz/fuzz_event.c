@@ -290,7 +290,7 @@ fuzz_rules(struct conf *c, uint8_t choice)
 	static const char *const methods[] = {
 		"testcase_auth", "local_storage", "chromebook", "hash_identify", "guest"
 	};
-	static struct conf_opt_out out = { (char *)"b.edu", (char *)"DROP", NULL, NULL };
+	static struct conf_opt_out out = { .whom = (char *)"b.edu", .action = (char *)"DROP" };
 	char *v[5], *why = NULL;
 
 	c->methods = (struct conf_list){ v, 0 };
@@ -355,7 +355,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (run % FUZZ_RUNS == 0)
 		fuzz_world_new();
 	rules = fuzz_rules(&conf, size > 0 ? data[0] : 0);
-	o = (struct ingest_options){ w.loop, w.engine, w.journal, &conf, rules };
+	o = (struct ingest_options){ w.loop, w.engine, w.journal, &conf, rules, NULL };
 	w.ingest = ingest_new(&o);
 	fuzz_open(&w.client[0]);
 	fuzz_open(&w.client[1]);

@@ -43,8 +43,9 @@ struct world {
 	char dir[64];
 	struct conf conf;
 	const char *methods[8];
-	struct conf_opt_out opt_outs[4];
+	struct conf_opt_out opt_outs[8];
 	struct ident_rules *rules;
+	struct roster *roster;
 	struct loop *loop;
 	struct loop_timer *alive;
 	struct engine *engine;
@@ -382,7 +383,7 @@ world_rules(void)
 		fail_msg("%s", why);
 	w.conf.token_key_file = NULL;
 	if (w.ingest != NULL)
-		ingest_reconf(w.ingest, &w.conf, w.rules);
+		ingest_reconf(w.ingest, &w.conf, w.rules, w.roster);
 	ident_rules_free(old);
 	unlink(key);
 	mem_free(key);
@@ -409,7 +410,8 @@ world_new(void **state)
 	w.engine = world_engine();
 	world_journal();
 	world_rules();
-	o = (struct ingest_options){ w.loop, w.engine, w.journal, &w.conf, w.rules };
+	o = (struct ingest_options){ w.loop, w.engine, w.journal, &w.conf, w.rules,
+	    w.roster };
 	w.ingest = ingest_new(&o);
 	return 0;
 }
@@ -458,6 +460,7 @@ world_free(void **state)
 	journal_close(w.journal);
 	engine_free(w.engine);
 	ident_rules_free(w.rules);
+	roster_free(w.roster);
 	loop_timer_free(w.alive);
 	loop_free(w.loop);
 	for (size_t i = 0; i < w.n_kept; i++)

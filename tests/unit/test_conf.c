@@ -78,8 +78,11 @@ static const char everything[] =
     "producer \"counts\" { jid = me@school.example sources = { org.a, org.b }\n"
     "\treducers = { counts.words } scope = { doc_id } }\n"
     "reader r@s { classes = { a, b } reducers = { c } }\n"
-    "opt_out \"blocked.edu\" { action = DROP time_limit = 60000 message = \"no # {\" }\n"
-    "opt_out '*' { action = MAINTAIN time_limit = DAYS message = \"\" }\n";
+    "opt_out \"blocked.edu\" { action = DROP time_limit = 60000 message = \"no # {\"\n"
+    "\tuntil = 2026-12-24 }\n"
+    "opt_out '*' { action = MAINTAIN time_limit = DAYS message = \"\" }\n"
+    "opt_out \"class:7 b\" { action = DROP }\n"
+    "opt_out \"student:kid@a.b\" { action = DROP until = '2026-12-24T08:00:00Z' }\n";
 
 static void
 test_everything(void **state)
@@ -116,10 +119,13 @@ test_everything(void **state)
 	assert_list(&c->producers[0].sources, "org.a org.b");
 	assert_list(&c->producers[0].reducers, "counts.words");
 	assert_list(&c->producers[0].scope, "doc_id");
-	assert_int_equal(c->n_opt_outs, 2);
+	assert_int_equal(c->n_opt_outs, 4);
 	assert_string_equal(c->opt_outs[0].time_limit, "60000");
 	assert_string_equal(c->opt_outs[0].message, "no # {");
-	assert_string_equal(c->opt_outs[1].domain, "*");
+	assert_string_equal(c->opt_outs[1].whom, "*");
+	assert_string_equal(c->opt_outs[2].whom, "class:7 b");
+	assert_string_equal(c->opt_outs[0].until, "2026-12-24");
+	assert_string_equal(c->opt_outs[3].until, "2026-12-24T08:00:00Z");
 	conf_free(c);
 }
 
@@ -278,6 +284,12 @@ test_words(void **state)
 	    "opt_out.time_limit");
 	refused(STR_LIT(BASE "opt_out \"a b\" { action = DROP }"), 2,
 	    "opt_out \"a b\" is not valid");
+	refused(STR_LIT(BASE "opt_out \"student:\" { action = DROP }"), 2,
+	    "opt_out \"student:\" is not valid, expected \"student:ID\", \"class:NAME\"");
+	refused(STR_LIT(BASE "opt_out \"class: \" { action = DROP }"), 2,
+	    "opt_out \"class: \" is not valid");
+	refused(STR_LIT(BASE "opt_out a.b { action = DROP until = tomorrow }"), 2,
+	    "opt_out.until \"tomorrow\" is not valid, expected a day such as 2026-12-24");
 	refused(STR_LIT(BASE "listen { allow_no_origin = maybe }"), 2,
 	    "listen.allow_no_origin \"maybe\" is not valid, expected true or false");
 }

@@ -547,7 +547,7 @@ test_many(void **state)
 static void
 test_free_early(void **state)
 {
-	struct ingest_options o = { w.loop, w.engine, w.journal, &w.conf, w.rules };
+	struct ingest_options o = { w.loop, w.engine, w.journal, &w.conf, w.rules, NULL };
 	(void)state;
 
 	client_known(&c, "u1", "org.x", STREAM ",\"activity\":\"a\"");
@@ -573,7 +573,7 @@ world_new_small(void **state)
 	w.max_pending = 4096;
 	world_journal();
 	ingest_free(w.ingest);
-	w.ingest = ingest_new(&(struct ingest_options){ w.loop, w.engine, w.journal, &w.conf, w.rules });
+	w.ingest = ingest_new(&(struct ingest_options){ w.loop, w.engine, w.journal, &w.conf, w.rules, NULL });
 	return rc;
 }
 

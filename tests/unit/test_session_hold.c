@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of flow/session: what comes before it is known who the client is and
- * what it is about, and what is never taken at all. */
+ * what it is about. */
 #include "state/ident.h"
 #include "tests/unit/session_world.h"
 
@@ -308,118 +308,6 @@ test_token(void **state)
 	mem_free(old);
 }
 
-/* ---- opted out ---- */
-
-static void
-opt_out(const char *domain, const char *action, const char *limit)
-{
-	w.conf.opt_outs = w.opt_outs;
-	w.opt_outs[w.conf.n_opt_outs++] = (struct conf_opt_out){
-		(char *)(uintptr_t)domain, (char *)(uintptr_t)action, (char *)(uintptr_t)limit, NULL
-	};
-}
-
-static void
-test_opted_out(void **state)
-{
-	(void)state;
-
-	opt_out("blocked.edu", "DROP", NULL);
-	methods("chromebook", NULL);
-	client_open(&c);
-	say(&c, LOCK("\"source\":\"org.x\""));
-	say(&c, "{\"event\":\"a\"}");
-	say(&c, "{\"event\":\"b\"}");
-	say(&c, LOCK("\"chrome_identity\":{\"email\":\"kid@blocked.edu\",\"id\":\"123\"}"));
-	hears(&c, "{\"status\":\"auth\",\"user_id\":\"gc-123\",\"safe_user_id\":\"gc-123\","
-	    "\"sec\":\"unauthenticated\"}");
-	hears(&c, "{\"status\":\"blocklist\",\"action\":\"DROP\",\"time_limit\":\"PERMANENT\","
-	    "\"message\":\"Do not send more messages to me\"}");
-	assert_int_equal(c.code, 1000);
-	say(&c, "{\"event\":\"c\"}");
-	hears_nothing(&c);
-	client_done(&c);
-	settle();
-	assert_int_equal(w.n_kept, 0);
-	assert_int_equal(metric_value[METRIC_OPTED_OUT], 2);
-}
-
-/* Per event; what was taken before stays, what comes after does not. */
-static void
-test_opted_out_later(void **state)
-{
-	(void)state;
-
-	opt_out("blocked.edu", "MAINTAIN", "060000");
-	client_known(&c, "u1", "org.x", "");
-	say(&c, "{\"event\":\"a\",\"chrome_identity\":{\"email\":\"kid@open.edu\"}}");
-	say(&c, "{\"event\":\"b\"}");
-	say(&c, "{\"event\":\"c\",\"chrome_identity\":{\"email\":\"KID@sub.Blocked.edu\"}}");
-	hears(&c, "{\"status\":\"blocklist\",\"action\":\"MAINTAIN\",\"time_limit\":60000,"
-	    "\"message\":\"You are blocked for now\"}");
-	assert_int_equal(c.code, 1000);
-	client_done(&c);
-	settle();
-	assert_int_equal(kept_count(RECORD_EVENT), 2);
-	/* A locked address lies over the event's own, also when it is none. */
-	client_known(&c, "u1", "org.x", ",\"chrome_identity\":{}");
-	say(&c, "{\"event\":\"d\",\"chrome_identity\":{\"email\":\"kid@blocked.edu\"}}");
-	hears_nothing(&c);
-	client_done(&c);
-	client_known(&c, "u1", "org.x", ",\"chrome_identity\":{\"email\":\"kid@blocked.edu\"}");
-	say(&c, "{\"event\":\"fetch_blob\"}");
-	hears(&c, "{\"status\":\"blocklist\",\"action\":\"MAINTAIN\",\"time_limit\":60000,"
-	    "\"message\":\"You are blocked for now\"}");
-	client_done(&c);
-}
-
-/* What waits has no address of its own: the one that ends the wait is its, too. */
-static void
-test_opted_out_with_held(void **state)
-{
-	(void)state;
-
-	opt_out("blocked.edu", "DROP", NULL);
-	methods("chromebook", NULL);
-	client_open(&c);
-	say(&c, LOCK("\"source\":\"org.x\""));
-	say(&c, "{\"event\":\"a\"}");
-	say(&c, "{\"event\":\"b\",\"chrome_identity\":{\"email\":\"kid@blocked.edu\",\"id\":\"123\"}}");
-	hears(&c, "{\"status\":\"blocklist\",\"action\":\"DROP\",\"time_limit\":\"PERMANENT\","
-	    "\"message\":\"Do not send more messages to me\"}");
-	assert_int_equal(c.code, 1000);
-	client_done(&c);
-	settle();
-	assert_int_equal(w.n_kept, 0);
-	assert_int_equal(metric_value[METRIC_OPTED_OUT], 2);
-}
-
-/* Only those who are let in: nobody is judged before it is known who it is. */
-static void
-test_allow_list(void **state)
-{
-	(void)state;
-
-	opt_out("*", "DROP", NULL);
-	opt_out("school.edu", "TRANSMIT", NULL);
-	methods("chromebook", NULL);
-	client_open(&c);
-	say(&c, LOCK("\"source\":\"org.x\""));
-	say(&c, "{\"event\":\"a\"}");
-	say(&c, LOCK("\"chrome_identity\":{\"email\":\"kid@school.edu\",\"id\":\"1\"}"));
-	assert_int_equal(c.code, 0);
-	settle();
-	keeps(0, "{\"event\":\"a\"}");
-	client_done(&c);
-	methods("testcase_auth", NULL);
-	client_known(&c, "u1", "org.x", "");
-	say(&c, "{\"event\":\"b\"}");
-	assert_int_equal(c.code, 1000);
-	client_done(&c);
-	settle();
-	assert_int_equal(kept_count(RECORD_EVENT), 1);
-}
-
 int
 main(void)
 {
@@ -436,10 +324,6 @@ main(void)
 		WORLD_TEST(test_bad_identity),
 		WORLD_TEST(test_guest),
 		WORLD_TEST(test_token),
-		WORLD_TEST(test_opted_out),
-		WORLD_TEST(test_opted_out_later),
-		WORLD_TEST(test_opted_out_with_held),
-		WORLD_TEST(test_allow_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,10 +13,10 @@
 static const char *const log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 static const char *const methods[] = { "token", "testcase_auth", "local_storage", "chromebook",
 	"hash_identify", "guest", NULL };
-static const char *const roster_backends[] = { "csv", "oneroster", "files", "sqlite",
-	"postgres", "all", NULL };
+static const char *const roster_backends[] = { "csv", NULL };
 static const char *const kvs_backends[] = { "memory", NULL };
 static const char *const pubsub_backends[] = { "xmpp", "xmpp-server", NULL };
+static const char *const pubsub_stores[] = { "memory", NULL };
 static const char *const auth_backends[] = { "file", "xmpp", NULL };
 static const char *const processes[] = { "daemon", "own", NULL };
 static const char *const actions[] = { "TRANSMIT", "MAINTAIN", "DROP", NULL };
@@ -101,20 +101,16 @@ const struct conf_row conf_rows[] = {
 
 	{ IN("roster", "backend", roster_backend, CONF_STRING), .standard = "csv",
 	    .known = roster_backends, .help = "Kind of roster" },
-	{ IN("roster", "file", roster_file, CONF_PATH),
-	    .help = "File or folder that says who teaches and who attends which class" },
+	{ IN("roster", "file", roster_file, CONF_PATH), .required = true,
+	    .help = "File that says who teaches and who attends which class" },
 	{ IN("roster", "allow_empty", roster_allow_empty, CONF_BOOL), .standard = "false",
 	    .help = "Whether to start with a roster that names nobody" },
-	{ IN("roster", "domain", roster_domain, CONF_STRING), .check = conf_is_domain,
-	    .expected = "a domain such as school.example",
-	    .help = "Domain of the JIDs of people for whom the roster has only a user name or an "
-	    "e-mail address in it" },
-	{ IN("roster", "admins", roster_admins, CONF_LIST), .check = jid_is_person,
-	    .expected = "the JID of a person such as admin@school.example",
-	    .help = "Who teaches the class of everybody, for \"all\"" },
 
 	{ IN("kvs", "backend", kvs_backend, CONF_STRING), .standard = "memory",
 	    .known = kvs_backends, .restart = true, .help = "Where states live" },
+
+	{ IN("pubsub", "backends", pubsub_stores, CONF_LIST), .known = pubsub_stores,
+	    .restart = true, .help = "Where nodes are published beside XMPP" },
 
 	{ IN("xmpp", "host", xmpp_host, CONF_STRING), .standard = "", .restart = true,
 	    .help = "Host of the server's component port; nothing is published when empty" },
@@ -234,6 +230,7 @@ const struct conf_section conf_sections[] = {
 	{ .name = "journal", .help = "The record of accepted events." },
 	{ .name = "roster", .help = "Who teaches and attends what." },
 	{ .name = "kvs", .help = "The store of states." },
+	{ .name = "pubsub", .help = "Readers without XMPP." },
 	{ .name = "xmpp", .help = "The stream to the XMPP server." },
 	{ .name = "auth", .help = "Who may sign in, and how." },
 	{ .name = "audit", .help = "The record of who sees whose data." },

@@ -10,12 +10,7 @@
 struct roster *
 daemon_roster_load(const struct conf *c, const char *key, char **why)
 {
-	struct roster_options o = {
-		.file = c->roster_file,
-		.allow_empty = c->roster_allow_empty,
-		.pseudonym_key = str_of(key),
-		.conf = c,
-	};
+	struct roster_options o = roster_options_of(c, str_of(key));
 
 	return roster_load(c->roster_backend, &o, why);
 }

@@ -91,6 +91,8 @@ struct conf {
 	char *roster_backend;          /* "csv" */
 	char *roster_file;
 	bool roster_allow_empty;
+	char *roster_domain;           /* of JIDs that the roster has not; or NULL */
+	struct conf_list roster_admins;
 
 	/* kvs */
 	char *kvs_backend;             /* "memory" */

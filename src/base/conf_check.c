@@ -307,6 +307,24 @@ check_token(const struct check *k)
 		}
 }
 
+static void
+check_roster(const struct check *k)
+{
+	const struct conf *c = k->c;
+	const char *backend = c->roster_backend;
+	bool all = strcmp(backend, "all") == 0;
+
+	if (c->roster_file == NULL && !all && strcmp(backend, "postgres") != 0 &&
+	    check_line(k, "roster", 0, "file") == 0)
+		conf_cause(k->causes, check_line(k, "roster", 0, NULL),
+		    "roster.file is missing, expected roster { file = ... }: where the backend \"%s\" "
+		    "reads who teaches and who attends which class", backend);
+	if (all && c->roster_admins.n == 0 && check_line(k, "roster", 0, "admins") == 0)
+		conf_cause(k->causes, check_line(k, "roster", 0, "backend"),
+		    "roster.backend \"all\" without admins, expected admins = { ... }: who sees every "
+		    "student");
+}
+
 /* Producers and components in processes of their own reach the daemon through the
  * XMPP server, and a component of the daemon. */
 static void
@@ -404,6 +422,7 @@ conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, 
 	check_required(&k);
 	check_tls(&k);
 	check_token(&k);
+	check_roster(&k);
 	check_xmpp(&k);
 	check_auth(&k);
 	check_producers(&k);

@@ -13,7 +13,8 @@
 static const char *const log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 static const char *const methods[] = { "token", "testcase_auth", "local_storage", "chromebook",
 	"hash_identify", "guest", NULL };
-static const char *const roster_backends[] = { "csv", NULL };
+static const char *const roster_backends[] = { "csv", "oneroster", "files", "sqlite",
+	"postgres", "all", NULL };
 static const char *const kvs_backends[] = { "memory", NULL };
 static const char *const pubsub_backends[] = { "xmpp", "xmpp-server", NULL };
 static const char *const pubsub_stores[] = { "memory", NULL };
@@ -101,10 +102,17 @@ const struct conf_row conf_rows[] = {
 
 	{ IN("roster", "backend", roster_backend, CONF_STRING), .standard = "csv",
 	    .known = roster_backends, .help = "Kind of roster" },
-	{ IN("roster", "file", roster_file, CONF_PATH), .required = true,
-	    .help = "File that says who teaches and who attends which class" },
+	{ IN("roster", "file", roster_file, CONF_PATH),
+	    .help = "File or folder that says who teaches and who attends which class" },
 	{ IN("roster", "allow_empty", roster_allow_empty, CONF_BOOL), .standard = "false",
 	    .help = "Whether to start with a roster that names nobody" },
+	{ IN("roster", "domain", roster_domain, CONF_STRING), .check = conf_is_domain,
+	    .expected = "a domain such as school.example",
+	    .help = "Domain of the JIDs of people for whom the roster has only a user name or an "
+	    "e-mail address in it" },
+	{ IN("roster", "admins", roster_admins, CONF_LIST), .check = jid_is_person,
+	    .expected = "the JID of a person such as admin@school.example",
+	    .help = "Who teaches the class of everybody, for \"all\"" },
 
 	{ IN("kvs", "backend", kvs_backend, CONF_STRING), .standard = "memory",
 	    .known = kvs_backends, .restart = true, .help = "Where states live" },

@@ -4,6 +4,7 @@
  * could look like an address: no wildcards, nothing invisible. */
 #include "base/jid.h"
 
+#include <pthread.h>
 #include <unicode/uidna.h>
 #include <unicode/usprep.h>
 #include <unicode/ustring.h>
@@ -61,15 +62,21 @@ jid_any_char_ok(uint32_t c)
 
 /* ---- beyond ASCII: ICU ---- */
 
-/* From one profile of RFC 3454. Opened once and kept, as ICU wants it. */
+/* What ICU opens is opened once and kept, as it wants it, and may then be used by
+ * several threads at once (a roster is loaded by one of the pool). */
+static pthread_mutex_t jid_opening = PTHREAD_MUTEX_INITIALIZER;
+
+/* From one profile of RFC 3454. */
 static UStringPrepProfile *
 jid_profile(UStringPrepProfileType type)
 {
 	static UStringPrepProfile *open[USPREP_RFC4518_LDAP_CI + 1];
 	UErrorCode e = U_ZERO_ERROR;
 
+	pthread_mutex_lock(&jid_opening);
 	if (open[type] == NULL)
 		open[type] = usprep_openByType(type, &e);
+	pthread_mutex_unlock(&jid_opening);
 	return U_SUCCESS(e) ? open[type] : NULL;
 }
 
@@ -108,9 +115,11 @@ jid_idna(void)
 	static UIDNA *open;
 	UErrorCode e = U_ZERO_ERROR;
 
+	pthread_mutex_lock(&jid_opening);
 	if (open == NULL)
 		open = uidna_openUTS46(UIDNA_USE_STD3_RULES | UIDNA_CHECK_BIDI | UIDNA_CHECK_CONTEXTJ |
 		    UIDNA_NONTRANSITIONAL_TO_ASCII | UIDNA_NONTRANSITIONAL_TO_UNICODE, &e);
+	pthread_mutex_unlock(&jid_opening);
 	return U_SUCCESS(e) ? open : NULL;
 }
 

@@ -153,10 +153,7 @@ doctor_teacherless(const struct roster *r)
 void
 doctor_roster(struct doctor *d)
 {
-	struct roster_options o = {
-		.file = d->conf->roster_file, .allow_empty = d->conf->roster_allow_empty,
-		.conf = d->conf,
-	};
+	struct roster_options o = roster_options_of(d->conf, str_of(d->key));
 	double start = doctor_now();
 	char *why = NULL;
 	size_t n;
@@ -166,7 +163,6 @@ doctor_roster(struct doctor *d)
 		    "the organisation's key");
 		return;
 	}
-	o.pseudonym_key = str_of(d->key);
 	d->roster = roster_load(d->conf->roster_backend, &o, &why);
 	if (d->roster == NULL)
 		doctor_found(d, DOCTOR_WRONG, "roster", "roster", -1, "%s", why);

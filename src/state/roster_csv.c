@@ -74,20 +74,6 @@ csv_trim(struct buf *cell)
 	buf_shift(cell, n);
 }
 
-static bool
-csv_has_control(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		/* U+0080-U+009F are C2 80 - C2 9F */
-		if (c < 0x20 || c == 0x7f ||
-		    (c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0))
-			return true;
-	}
-	return false;
-}
-
 /* Cuts the line into exactly CSV_COLUMNS cells. NULL, or what is wrong. */
 static const char *
 csv_cells(struct csv *c, struct str line)
@@ -97,8 +83,6 @@ csv_cells(struct csv *c, struct str line)
 
 		if (wrong != NULL)
 			return wrong;
-		if (csv_has_control(buf_view(&c->cell[i])))
-			return "a control character, expected plain text";
 		csv_trim(&c->cell[i]);
 		if (i + 1 == CSV_COLUMNS)
 			break;
@@ -157,8 +141,14 @@ csv_row(struct csv *c)
 		return "not a role, expected teacher, student or guardian";
 	if (role == ROSTER_GUARDIAN)
 		csv_note_ward(c);
-	roster_add(c->roster, role, buf_view(&c->cell[CSV_CLASS]), buf_view(&c->cell[CSV_ID]),
-	    buf_view(&c->cell[CSV_JID]), buf_view(&c->cell[CSV_NAME]), &wrong);
+	roster_add(c->roster, &(struct roster_row){
+		.role = role,
+		.class = buf_view(&c->cell[CSV_CLASS]),
+		.id = buf_view(&c->cell[CSV_ID]),
+		.jid = buf_view(&c->cell[CSV_JID]),
+		.name = buf_view(&c->cell[CSV_NAME]),
+		.line = c->line,
+	}, &wrong);
 	return wrong;
 }
 

@@ -114,8 +114,8 @@ row(struct roster *r, enum roster_role role, const char *id, const char *jid)
 {
 	const char *why;
 
-	check(roster_add(r, role, STR_LIT("7b"), str_of(id), str_of(jid), str_of(id), &why) ==
-	    ERR_OK);
+	check(roster_add(r, &(struct roster_row){ .role = role, .class = STR_LIT("7b"),
+	    .id = str_of(id), .jid = str_of(jid), .name = str_of(id) }, &why) == ERR_OK);
 }
 
 static struct roster *

@@ -47,9 +47,9 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	fuzz_loop = loop_new();
 	fuzz_all = producers_new(&fuzz_conf, &no);
 	fuzz_roster = roster_new(KEY);
-	fuzz_require(fuzz_all != NULL && roster_add(fuzz_roster, ROSTER_STUDENT, STR_LIT("7b"),
-	    STR_LIT("a"), STR_LIT(""), STR_LIT("A"), &why) == ERR_OK &&
-	    roster_seal(fuzz_roster, &why) == ERR_OK);
+	fuzz_require(fuzz_all != NULL && roster_add(fuzz_roster, &(struct roster_row){
+	    .role = ROSTER_STUDENT, .class = STR_LIT("7b"), .id = STR_LIT("a"),
+	    .name = STR_LIT("A") }, &why) == ERR_OK && roster_seal(fuzz_roster, &why) == ERR_OK);
 	return 0;
 }
 

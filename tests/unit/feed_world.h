@@ -114,8 +114,8 @@ world_setup(void **state)
 	io_without_sync();
 	rig_new(&world.rig);
 	world.roster = roster_new(KEY);
-	assert_int_equal(roster_add(world.roster, ROSTER_STUDENT, STR_LIT("7b"), STR_LIT("quiet"),
-	    STR_LIT(""), STR_LIT("Quiet"), &why), ERR_OK);
+	assert_int_equal(roster_add(world.roster, &(struct roster_row){ .role = ROSTER_STUDENT,
+	    .class = STR_LIT("7b"), .id = STR_LIT("quiet"), .name = STR_LIT("Quiet") }, &why), ERR_OK);
 	assert_int_equal(roster_seal(world.roster, &why), ERR_OK);
 	world_start(&world);
 	return 0;

@@ -190,8 +190,8 @@ world_row(struct roster *r, struct str class, struct str who)
 	char *name = mem_printf("<%.*s>", STR_ARG(who));
 	const char *why;
 
-	assert_int_equal(roster_add(r, role, class, id, str_of(jid),
-	    role == ROSTER_STUDENT ? str_of(name) : id, &why), ERR_OK);
+	assert_int_equal(roster_add(r, &(struct roster_row){ .role = role, .class = class, .id = id,
+	    .jid = str_of(jid), .name = role == ROSTER_STUDENT ? str_of(name) : id }, &why), ERR_OK);
 	mem_free(jid);
 	mem_free(name);
 }

@@ -22,8 +22,8 @@ add(struct roster *r, enum roster_role role, const char *class, const char *id, 
 {
 	const char *why;
 
-	assert_int_equal(roster_add(r, role, str_of(class), str_of(id), str_of(jid), str_of(""),
-	    &why), ERR_OK);
+	assert_int_equal(roster_add(r, &(struct roster_row){ .role = role, .class = str_of(class),
+	    .id = str_of(id), .jid = str_of(jid) }, &why), ERR_OK);
 }
 
 /* tina teaches 7b, tom 8a, both the long one; ann is in 7b and 8a, bob in 7b,

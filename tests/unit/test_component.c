@@ -53,10 +53,10 @@ begin(void **state)
 	loop = loop_new();
 	engine = engine_new(&o, &cause);
 	roster = roster_new(KEY);
-	roster_add(roster, ROSTER_TEACHER, STR_LIT("7b"), STR_LIT("t"), STR_LIT("t@school.test"),
-	    STR_LIT("T"), &why);
-	roster_add(roster, ROSTER_STUDENT, STR_LIT("7b"), STR_LIT("u1"), STR_LIT(""),
-	    STR_LIT("U"), &why);
+	roster_add(roster, &(struct roster_row){ .role = ROSTER_TEACHER, .class = STR_LIT("7b"),
+	    .jid = STR_LIT("t@school.test") }, &why);
+	roster_add(roster, &(struct roster_row){ .role = ROSTER_STUDENT, .class = STR_LIT("7b"),
+	    .id = STR_LIT("u1"), .name = STR_LIT("U") }, &why);
 	assert_int_equal(roster_seal(roster, &why), ERR_OK);
 	hub = hub_new(loop, engine, roster);
 	open_kvs();

@@ -61,7 +61,7 @@ static const char everything[] =
     "\theld_bytes = 1M }\n"
     "identity { methods = { token, guest } token_key_file = /t user_file = /u allow_guest = on }\n"
     "journal { segment_size = \"1G\" snapshot_records = 8 }\n"
-    "roster { backend = csv file = /r allow_empty = yes }\n"
+    "roster { backend = csv file = /roster allow_empty = yes domain = s.example admins = { a@b } }\n"
     "kvs { backend = memory }\n"
     "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true keepalive = 7\n"
     "  window = 9\n"

@@ -12,8 +12,7 @@ test_all_causes(void **state)
 	    "component a { reducers = { \"\" } }\n";
 	static const char *causes_in_order[] = { ":5: listen.port", ":6: listen.address",
 		":8: limits.max_frame", ":9: state_dir", ":10: component.reducers",
-		"key_file is missing", "roster.file is missing",
-		    ":10: component \"a\" has no jid" };
+		"key_file is missing", ":10: component \"a\" has no jid", "roster.file is missing" };
 	const char *at;
 	(void)state;
 

@@ -204,7 +204,8 @@ world_row(struct roster *r, enum roster_role role, const char *class, const char
 {
 	const char *why = NULL;
 
-	if (roster_add(r, role, str_of(class), str_of(id), str_of(jid), str_of(id), &why) != ERR_OK)
+	if (roster_add(r, &(struct roster_row){ .role = role, .class = str_of(class), .id = str_of(id),
+	    .jid = str_of(jid), .name = str_of(id) }, &why) != ERR_OK)
 		fail_msg("roster row %s %s %s: %s", class, id, jid, why);
 }
 

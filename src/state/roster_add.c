@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* roster_add: rows into a roster, each checked against all before it. */
+#include <stdio.h>
+
+#include "state/roster_priv.h"
+#include "state/textfile.h"
+
+/* What someone is in one class; only the addresses count. */
+static char roster_post_teacher, roster_post_student;
+
+/* ---- people ---- */
+
+static struct roster_class *
+roster_class_of(struct roster *r, struct str name)
+{
+	struct roster_class *c = map_get(r->classes, name);
+
+	if (c != NULL)
+		return c;
+	MEM_NEW(c);
+	c->name = mem_str(name);
+	map_put(r->classes, name, c);
+	return c;
+}
+
+/* Keeps the first that is said; false when another contradicts it. */
+static bool
+roster_say(char **at, struct str text)
+{
+	if (text.n == 0)
+		return true;
+	if (*at == NULL || **at == '\0') {
+		mem_free(*at);
+		*at = mem_str(text);
+	}
+	return str_is(text, *at);
+}
+
+/* A name to show from what the row says of it. */
+static char *
+roster_full_name(const struct roster_row *row)
+{
+	if (row->name.n > 0 || row->given.n + row->family.n == 0)
+		return mem_str(row->name);
+	return mem_printf("%.*s%s%.*s", STR_ARG(row->given),
+	    row->given.n > 0 && row->family.n > 0 ? " " : "", STR_ARG(row->family));
+}
+
+static const char *
+roster_why(struct roster *r, const char *fmt, size_t line)
+{
+	char where[48] = "in another row";
+
+	if (line > 0)
+		snprintf(where, sizeof where, "of line %zu", line);
+	snprintf(r->why, sizeof r->why, fmt, where);
+	return r->why;
+}
+
+/* Makes the student known by one more name. */
+static const char *
+roster_know(struct roster *r, struct roster_student *s, struct str any, const char *wrong)
+{
+	struct buf scratch = BUF_INIT(0);
+	struct str key = roster_known_as(any, &scratch);
+	const struct roster_student *other = map_get(r->students, key);
+
+	if (other == NULL || other == s)
+		other = map_put(r->names, key, s);
+	buf_free(&scratch);
+	return other == NULL || other == s ? NULL : roster_why(r, wrong, other->line);
+}
+
+/* The student of the row's id; NULL with *wrong when that names another. */
+static struct roster_student *
+roster_student_of(struct roster *r, const struct roster_row *row, const char **wrong)
+{
+	struct roster_student *s = map_get(r->students, row->id);
+	const struct roster_student *other;
+	struct buf scratch = BUF_INIT(0);
+
+	*wrong = NULL;
+	if (s != NULL)
+		return s;
+	other = map_get(r->names, roster_known_as(row->id, &scratch));
+	buf_free(&scratch);
+	if (other != NULL) {
+		*wrong = roster_why(r, "the id is also an alias of the student %s, expected one "
+		    "student for each", other->line);
+		return NULL;
+	}
+	MEM_NEW(s);
+	s->id = mem_str(row->id);
+	s->name = mem_strdup("");
+	s->line = row->line;
+	ident_pseudonym(r->key, row->id, s->pseudonym);
+	map_put(r->students, row->id, s);
+	map_put(r->pseudonyms, str_of(s->pseudonym), s);
+	return s;
+}
+
+static void
+roster_add_reader(struct roster_student *s, struct str jid)
+{
+	roster_grow(&s->readers, s->n_readers);
+	s->readers[s->n_readers++] = mem_str(jid);
+}
+
+/* The teacher or guardian with the row's JID, and what the row adds to what is
+ * known of them. */
+static struct roster_person *
+roster_person_of(struct roster *r, const struct roster_row *row, struct str jid)
+{
+	struct roster_person *p = map_get(r->people, jid);
+	char *name = roster_full_name(row);
+	bool same;
+
+	if (p == NULL) {
+		MEM_NEW(p);
+		p->jid = mem_str(jid);
+		p->name = mem_strdup("");
+		map_put(r->people, jid, p);
+	}
+	same = roster_say(&p->name, str_of(name));
+	same &= roster_say(&p->given, row->given);
+	same &= roster_say(&p->family, row->family);
+	same &= roster_say(&p->email, row->email);
+	same &= roster_say(&p->id, row->person);
+	if (!same)
+		roster_note(r, "line %zu: says something else of the person with its jid than a row "
+		    "before, which counts", row->line);
+	mem_free(name);
+	return p;
+}
+
+/* Notes that jid holds this post in the class; false when it holds the other. */
+static bool
+roster_take_post(struct roster *r, struct str class, struct str jid, char *post)
+{
+	struct buf key = BUF_INIT(0);
+	char *before;
+
+	buf_str(&key, class);
+	buf_byte(&key, '\0');
+	buf_str(&key, jid);
+	before = map_get(r->posts, buf_view(&key));
+	if (before == NULL)
+		map_put(r->posts, buf_view(&key), post);
+	buf_free(&key);
+	return before == NULL || before == post;
+}
+
+/* ---- rows ---- */
+
+static const char *
+roster_set_title(struct roster_class *c, const struct roster_row *row)
+{
+	return roster_say(&c->title, row->title) ? NULL :
+	    "the class has another title in another row, expected the same or none";
+}
+
+static const char *
+roster_add_teacher(struct roster *r, const struct roster_row *row, struct str jid)
+{
+	struct roster_person *p;
+	struct roster_class *c;
+
+	if (row->class.n == 0)
+		return "a teacher without a class, expected the name of one";
+	if (jid.n == 0)
+		return "a teacher without a jid, expected local@domain";
+	if (!roster_take_post(r, row->class, jid, &roster_post_teacher))
+		return "the jid is a student of this class in another row, expected one or the other";
+	p = roster_person_of(r, row, jid);
+	c = roster_class_of(r, row->class);
+	roster_grow(&c->teachers, c->n_teachers);
+	c->teachers[c->n_teachers++] = mem_str(jid);
+	roster_grow(&p->classes, p->n_classes);
+	p->classes[p->n_classes++] = c;
+	return roster_set_title(c, row);
+}
+
+/* A student's own address; two students cannot share one, nor one have two, as
+ * a slip of the pen would then open one's states to the other. */
+static const char *
+roster_add_own_jid(struct roster *r, struct roster_student *s, struct str class, struct str jid)
+{
+	if (!roster_take_post(r, class, jid, &roster_post_student))
+		return "the jid is a teacher of this class in another row, expected one or the other";
+	if (s->jid != NULL)
+		return str_is(jid, s->jid) ? NULL :
+		    "the student has another jid in another row, expected the same";
+	s->jid = mem_str(jid);
+	roster_add_reader(s, jid);
+	return roster_know(r, s, jid, "the jid belongs to another student, too, the one %s, expected "
+	    "one of each");
+}
+
+static const char *
+roster_set_email(struct roster *r, struct roster_student *s, struct str email)
+{
+	if (email.n == 0)
+		return NULL;
+	if (memchr(email.p, '@', email.n) == NULL)
+		return "not an e-mail address, expected local@domain";
+	if (!roster_say(&s->email, email))
+		return "the student has another e-mail address in another row, expected the same or none";
+	return roster_know(r, s, email, "the e-mail address belongs to another student, too, the one "
+	    "%s, expected one student for each");
+}
+
+static const char *
+roster_add_alias(struct roster *r, struct roster_student *s, struct str alias)
+{
+	if (alias.n == 0 || str_is(alias, s->id))
+		return NULL;
+	if (str_starts(alias, IDENT_UNVERIFIED))
+		return "an alias that begins with " IDENT_UNVERIFIED ", expected one that a proof can show";
+	for (size_t i = 0; i < s->n_aliases; i++)
+		if (str_is(alias, s->aliases[i]))
+			return NULL;
+	roster_grow(&s->aliases, s->n_aliases);
+	s->aliases[s->n_aliases++] = mem_str(alias);
+	return roster_know(r, s, alias, "the alias belongs to another student, too, the one %s, "
+	    "expected one student for each");
+}
+
+static const char *
+roster_describe(struct roster *r, struct roster_student *s, const struct roster_row *row)
+{
+	char *name = roster_full_name(row);
+	const char *wrong = NULL;
+
+	if (!roster_say(&s->name, str_of(name)) || !roster_say(&s->given, row->given) ||
+	    !roster_say(&s->family, row->family))
+		wrong = "the student has another name in another row, expected the same or none";
+	mem_free(name);
+	if (wrong == NULL)
+		wrong = roster_set_email(r, s, row->email);
+	for (size_t i = 0; wrong == NULL && i < row->n_aliases; i++)
+		wrong = roster_add_alias(r, s, row->aliases[i]);
+	return wrong;
+}
+
+static const char *
+roster_add_student(struct roster *r, const struct roster_row *row, struct str jid)
+{
+	struct roster_student *s;
+	struct roster_class *c;
+	const char *wrong = NULL;
+
+	if (row->class.n == 0)
+		return "a student without a class, expected the name of one";
+	if (row->id.n == 0 || row->id.n > IDENT_ID_MAX)
+		return "no valid id, expected the student's of 1 to 512 bytes";
+	s = roster_student_of(r, row, &wrong);
+	if (wrong == NULL && jid.n > 0)
+		wrong = roster_add_own_jid(r, s, row->class, jid);
+	if (wrong == NULL)
+		wrong = roster_describe(r, s, row);
+	if (wrong != NULL)
+		return wrong;
+	c = roster_class_of(r, row->class);
+	roster_grow(&c->students, c->n_students);
+	c->students[c->n_students++] = s;
+	roster_grow(&s->classes, s->n_classes);
+	s->classes[s->n_classes++] = c;
+	return roster_set_title(c, row);
+}
+
+static const char *
+roster_add_guardian(struct roster *r, const struct roster_row *row, struct str jid)
+{
+	struct roster_student *s;
+	struct roster_person *p;
+	const char *wrong;
+
+	if (row->id.n == 0 || row->id.n > IDENT_ID_MAX)
+		return "no valid id, expected the one of the guardian's student";
+	if (jid.n == 0)
+		return "a guardian without a jid, expected local@domain";
+	s = roster_student_of(r, row, &wrong);
+	if (wrong != NULL)
+		return wrong;
+	roster_add_reader(s, jid);
+	p = roster_person_of(r, row, jid);
+	roster_grow(&p->wards, p->n_wards);
+	p->wards[p->n_wards++] = s;
+	return NULL;
+}
+
+static const char *
+roster_add_row(struct roster *r, const struct roster_row *row, struct str jid)
+{
+	switch (row->role) {
+	case ROSTER_TEACHER:
+		return roster_add_teacher(r, row, jid);
+	case ROSTER_STUDENT:
+		return roster_add_student(r, row, jid);
+	case ROSTER_GUARDIAN:
+		return roster_add_guardian(r, row, jid);
+	}
+	return "not a role, expected teacher, student or guardian";
+}
+
+static const char *
+roster_text_wrong(struct str s)
+{
+	if (s.n > ROSTER_TEXT_MAX)
+		return "a text of more than 1024 bytes";
+	if (textfile_bad_utf8(s) < s.n)
+		return "a text that is not UTF-8";
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		/* U+0080-U+009F are C2 80 - C2 9F */
+		if (c < 0x20 || c == 0x7f ||
+		    (c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0))
+			return "a control character, expected plain text";
+	}
+	return NULL;
+}
+
+static const char *
+roster_row_wrong(const struct roster_row *row)
+{
+	const struct str texts[] = { row->class, row->title, row->id, row->person, row->jid, row->login,
+		row->email, row->name, row->given, row->family };
+	const char *wrong = NULL;
+
+	for (size_t i = 0; wrong == NULL && i < sizeof texts / sizeof *texts; i++)
+		wrong = roster_text_wrong(texts[i]);
+	for (size_t i = 0; wrong == NULL && i < row->n_aliases; i++)
+		wrong = roster_text_wrong(row->aliases[i]);
+	return wrong;
+}
+
+/* The part behind the last '@', in lower case. */
+static bool
+roster_in_domain(struct str email, const char *domain)
+{
+	struct buf scratch = BUF_INIT(0);
+	struct str s = roster_known_as(email, &scratch);
+	size_t n = strlen(domain);
+	bool in = s.n > n + 1 && s.p[s.n - n - 1] == '@' && memcmp(s.p + s.n - n, domain, n) == 0;
+
+	buf_free(&scratch);
+	return in;
+}
+
+/* The row's JID in canonical form; false when it has one that is none. */
+static bool
+roster_row_jid(const struct roster *r, const struct roster_row *row, struct buf *out)
+{
+	struct buf made = BUF_INIT(0);
+	bool ok = true;
+
+	if (row->jid.n > 0)
+		ok = roster_jid(row->jid, out);
+	else if (r->domain != NULL && row->login.n > 0 && !memchr(row->login.p, '@', row->login.n)) {
+		buf_printf(&made, "%.*s@%s", STR_ARG(row->login), r->domain);
+		ok = roster_jid(buf_view(&made), out);
+	} else if (r->domain != NULL && roster_in_domain(row->email, r->domain))
+		ok = roster_jid(row->email, out);
+	buf_free(&made);
+	return ok;
+}
+
+enum err
+roster_add(struct roster *r, const struct roster_row *row, const char **why)
+{
+	struct buf jid = BUF_INIT(0);
+
+	*why = roster_row_wrong(row);
+	if (*why == NULL && ++r->rows > ROSTER_ROWS_MAX)
+		*why = "more rows than a roster may have, expected at most 1000000";
+	if (*why == NULL && !roster_row_jid(r, row, &jid))
+		*why = "the jid is not the address of a person, expected local@domain";
+	if (*why == NULL)
+		*why = roster_add_row(r, row, buf_view(&jid));
+	buf_free(&jid);
+	return *why == NULL ? ERR_OK : ERR_INVALID;
+}

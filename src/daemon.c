@@ -257,8 +257,17 @@ daemon_ingest(struct daemon *d, char **why)
 static bool
 daemon_web(struct daemon *d, char **why)
 {
-	d->web = web_new(d->loop, d->conf, d->ingest, why);
+	struct web_options o = { .loop = d->loop, .conf = d->conf, .ingest = d->ingest,
+		.hub = d->hub, .auth = d->auth };
+
+	d->web = web_new(&o, why);
 	return d->web != NULL;
+}
+
+static bool
+daemon_auth(struct daemon *d, char **why)
+{
+	return daemon_auth_open(d, d->conf, &d->auth, why);
 }
 
 static bool
@@ -275,11 +284,11 @@ daemon_free(struct daemon *d)
 	loop_timer_free(d->stop);
 	control_free(d->control);
 	web_free(d->web);
+	auth_close(d->auth);
 	xmpp_free(d->xmpp);
 	loop_timer_free(d->flush);
 	ingest_free(d->ingest);
 	feed_free(d->feed);
-	daemon_pubsub_free(d);
 	hub_free(d->hub);
 	audit_free(d->audit);
 	kvs_close(d->book);
@@ -332,9 +341,9 @@ static const struct daemon_step {
 	{ EX_CONFIG, daemon_hub },
 	{ EX_CANTCREAT, daemon_audit },
 	{ EX_CONFIG, daemon_ingest },
-	{ EX_CONFIG, daemon_pubsub },
 	{ EX_CONFIG, daemon_xmpp },
 	{ EX_UNAVAILABLE, daemon_control },
+	{ EX_CONFIG, daemon_auth },
 	{ EX_UNAVAILABLE, daemon_web },
 };
 

@@ -11,13 +11,12 @@
 #include "flow/feed.h"
 #include "flow/hub.h"
 #include "flow/session.h"
+#include "state/auth.h"
 #include "state/journal.h"
 #include "state/kvs.h"
 #include "state/roster.h"
 #include "web/web.h"
 #include "xmpp/service.h"
-
-struct daemon_outlet;
 
 struct daemon {
 	struct conf *conf;
@@ -34,11 +33,10 @@ struct daemon {
 	struct audit *audit; /* or NULL */
 	struct kvs *states; /* write-behind copy of the states */
 	struct kvs *book;   /* what doors must remember: lasting subscriptions */
-	struct daemon_outlet *outlets; /* nodes published beside XMPP */
-	size_t n_outlets;
 	struct ident_rules *rules;
 	struct ingest *ingest;
 	struct xmpp *xmpp;
+	struct auth *auth; /* NULL: nobody signs in */
 	struct web *web;
 	struct control *control;
 	struct service_admin admin;
@@ -61,16 +59,13 @@ bool daemon_xmpp(struct daemon *d, char **why);
 /* d->about as the configuration has it now. */
 void daemon_about(struct daemon *d);
 
-/* daemon_pubsub.c: a step of the start, its end, and an array for the status */
-bool daemon_pubsub(struct daemon *d, char **why);
-void daemon_pubsub_free(struct daemon *d);
-void daemon_pubsub_status(const struct daemon *d, struct jsonw *w);
-
 /* daemon_admin.c: what the commands of admins do */
 const struct service_admin *daemon_admin(struct daemon *d);
 
 /* daemon_reload.c */
 struct roster *daemon_roster_load(const struct conf *c, const char *key, char **why);
+/* NULL in *out where nobody signs in. */
+bool daemon_auth_open(struct daemon *d, const struct conf *c, struct auth **out, char **why);
 void daemon_sighup_cb(void *daemon);
 
 /* daemon_stop.c */

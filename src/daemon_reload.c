@@ -15,6 +15,26 @@ daemon_roster_load(const struct conf *c, const char *key, char **why)
 	return roster_load(c->roster_backend, &o, why);
 }
 
+bool
+daemon_auth_open(struct daemon *d, const struct conf *c, struct auth **out, char **why)
+{
+	struct auth_options o = { .loop = d->loop, .conf = c };
+
+	*out = c->auth_backends.n > 0 ? auth_open(&o, why) : NULL;
+	return *out != NULL || c->auth_backends.n == 0;
+}
+
+/* Sessions are asked about anew: a password may have changed. */
+static void
+daemon_swap_auth(struct daemon *d, struct auth *auth)
+{
+	struct auth *old = d->auth;
+
+	d->auth = auth;
+	web_auth(d->web, auth);
+	auth_close(old);
+}
+
 static void
 daemon_swap(struct daemon *d, struct conf *conf, struct roster *roster, struct ident_rules *rules)
 {
@@ -53,6 +73,7 @@ daemon_try_reload(struct daemon *d, char **why)
 	struct conf *conf = conf_read(d->conf->path, &causes);
 	struct roster *roster = NULL;
 	struct ident_rules *rules = NULL;
+	struct auth *auth = NULL;
 	enum log_level level = LOG_NOTICE;
 
 	if (conf == NULL)
@@ -62,13 +83,16 @@ daemon_try_reload(struct daemon *d, char **why)
 		roster = daemon_roster_load(conf, d->key, why);
 	if (roster != NULL)
 		rules = ident_rules_new(conf, why);
-	if (rules == NULL || !web_reconf(d->web, conf, why)) {
+	if (rules == NULL || !daemon_auth_open(d, conf, &auth, why) ||
+	    !web_reconf(d->web, conf, why)) {
+		auth_close(auth);
 		ident_rules_free(rules);
 		roster_free(roster);
 		conf_free(conf);
 		return false;
 	}
 	daemon_say_restart(d, conf);
+	daemon_swap_auth(d, auth);
 	daemon_swap(d, conf, roster, rules);
 	if (log_level_by_name(conf->log_level, &level))
 		log_set_level(level);

@@ -53,6 +53,7 @@ export class Instance {
 	 *  server ('prosody', 'ejabberd', or 'none': nothing is published by XMPP), kvs, pubsub
 	 *  (names), roster: see CHOICES,
 	 *  components (the component sections, name: JID; one JID for all when not said),
+	 *  auth (who checks passwords: 'file', 'xmpp'; see authLines),
 	 *  lines (name: more lines of that section), producers (JIDs of further components), host
 	 *  (address of everything), s2s (see prosody.mjs), guests (JIDs of other servers that teach here). */
 	constructor(o) {
@@ -105,6 +106,7 @@ export class Instance {
 		this.makeStudents(this.o.students ?? 30);
 		this.writeRoster();
 		this.writeConf();
+		for (const user of Object.keys(this.users)) this.writePassword(user);
 	}
 
 	// ---- XMPP server ----
@@ -147,6 +149,23 @@ export class Instance {
 
 	writeRoster(rows = this.rosterRows()) { this.roster.write(this.rosterFile, rows); }
 
+	// ---- sign-in on the web side ----
+
+	/** The password file is always there, whoever is asked. */
+	writePassword(user) { this.ctl('passwd', user, '--password-file', this.at(`${user}.password`)); }
+
+	authLines() {
+		const backends = this.o.auth ?? ['file'];
+		const xmpp = `xmpp_host = "${this.host}"\n  xmpp_port = ${this.ports.c2s}\n  xmpp_ca = "${this.at('ca.pem')}"`;
+		return `  backends = { ${backends.map((b) => `"${b}"`).join(', ')} }
+  file = "${this.at('passwords')}"
+  domain = "${this.domain}"
+  ${backends.includes('xmpp') ? xmpp : ''}
+${this.o.authLines ?? ''}`;
+	}
+
+	get feed() { return `${this.o.tls ? 'wss' : 'ws'}://${this.o.tls ? 'localhost' : this.host}:${this.ports.web}/wsapi/feed`; }
+
 	// ---- lecternd ----
 
 	componentLines(name) {
@@ -176,6 +195,9 @@ ${this.o.identity?.(this) ?? '  methods = { "testcase_auth" }'}
 roster {
   backend = "${this.roster.name}"
   file = "${this.rosterFile}"
+}
+auth {
+${this.authLines()}
 }
 kvs { backend = "${this.kvs}" }
 ${this.published ? `xmpp {
@@ -238,6 +260,7 @@ ${this.o.config ?? ''}
 	describe() {
 		return {
 			events: this.events,
+			feed: this.feed,
 			http: `http://${this.host}:${this.ports.web}`,
 			...(this.published && { xmpp: {
 				host: this.host, port: this.ports.c2s, domain: this.domain, ca: this.at('ca.pem'),

@@ -26,14 +26,27 @@ handshake_host_known(const struct http_head *h, const struct conf *c)
 	return false;
 }
 
-/* Browsers write origins in one way only (RFC 6454 §6.2): equal bytes. */
 static bool
-handshake_origin_known(const struct http_head *h, const struct conf *c)
+handshake_origin_own(const struct http_head *h, struct str origin)
+{
+	struct str host = { NULL, 0 };
+	size_t scheme = str_starts(origin, "https://") ? 8 : str_starts(origin, "http://") ? 7 : 0;
+
+	http_get(h, "Host", &host);
+	return scheme > 0 && host.n > 0 && origin.n == scheme + host.n &&
+	    strncasecmp(origin.p + scheme, host.p, host.n) == 0;
+}
+
+/* Browsers write origins in one way only (RFC 6454 §6.2): equal bytes. */
+bool
+handshake_origin_known(const struct http_head *h, const struct conf *c, bool own)
 {
 	struct str origin;
 
 	if (!http_get(h, "Origin", &origin))
 		return c->allow_no_origin;
+	if (own && handshake_origin_own(h, origin))
+		return true;
 	for (size_t i = 0; i < c->origins.n; i++) {
 		if (str_is(origin, c->origins.v[i]))
 			return true;
@@ -92,7 +105,7 @@ handshake_protocol(const struct http_head *h, const char **why)
 }
 
 int
-handshake_check(const struct http_head *h, const struct conf *c, const char **why)
+handshake_check(const struct http_head *h, const struct conf *c, bool own, const char **why)
 {
 	if (!str_is(http_str(h, h->method), "GET")) {
 		*why = "Only GET is allowed here.";
@@ -106,8 +119,8 @@ handshake_check(const struct http_head *h, const struct conf *c, const char **wh
 		*why = "A handshake has no body and says each thing once.";
 		return 400;
 	}
-	if (!handshake_origin_known(h, c)) {
-		*why = "Pages of this origin may not send events here.";
+	if (!handshake_origin_known(h, c, own)) {
+		*why = "Pages of this origin may not connect here.";
 		return 403;
 	}
 	return handshake_protocol(h, why);

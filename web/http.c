@@ -14,11 +14,15 @@ static const struct http_status {
 	{ 101, "Switching Protocols", "" },
 	{ 200, "OK", "" },
 	{ 400, "Bad Request", "" },
+	{ 401, "Unauthorized", "" },
 	{ 403, "Forbidden", "" },
 	{ 404, "Not Found", "" },
-	{ 405, "Method Not Allowed", "Allow: GET\r\n" },
+	{ 405, "Method Not Allowed", "" },
 	{ 408, "Request Timeout", "" },
+	{ 411, "Length Required", "" },
+	{ 413, "Content Too Large", "" },
 	{ 414, "URI Too Long", "" },
+	{ 415, "Unsupported Media Type", "" },
 	{ 421, "Misdirected Request", "" },
 	{ 426, "Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" },
 	{ 429, "Too Many Requests", "Retry-After: 60\r\n" },
@@ -335,7 +339,7 @@ http_status_at(size_t index)
 }
 
 void
-http_answer(struct buf *out, int status, const char *type, struct str body)
+http_answer_head(struct buf *out, int status, const char *type, const char *fields, size_t body)
 {
 	const struct http_status *s = &http_statuses[http_status_index(status)];
 
@@ -344,18 +348,25 @@ http_answer(struct buf *out, int status, const char *type, struct str body)
 	    "Content-Type: %s\r\n"
 	    "Content-Length: %zu\r\n"
 	    "Cache-Control: no-store\r\n"
-	    "%s"
+	    "X-Content-Type-Options: nosniff\r\n"
+	    "%s%s"
 	    "Connection: close\r\n\r\n",
-	    s->code, s->phrase, type, body.n, s->fields);
+	    s->code, s->phrase, type, body, s->fields, fields);
+}
+
+void
+http_answer(struct buf *out, int status, const char *type, const char *fields, struct str body)
+{
+	http_answer_head(out, status, type, fields, body.n);
 	buf_str(out, body);
 }
 
 void
-http_refuse(struct buf *out, int status, const char *why)
+http_refuse(struct buf *out, int status, const char *fields, const char *why)
 {
 	struct buf body = BUF_INIT(0);
 
 	buf_printf(&body, "%s\n", why);
-	http_answer(out, status, "text/plain; charset=utf-8", buf_view(&body));
+	http_answer(out, status, "text/plain; charset=utf-8", fields, buf_view(&body));
 	buf_free(&body);
 }

@@ -52,14 +52,19 @@ bool http_has_token(const struct http_head *h, const char *name, const char *tok
 bool http_cookie(const struct http_head *h, const char *name, struct str *value);
 bool http_has_body(const struct http_head *h);
 
-/* Appends a whole answer. The connection closes after it. */
-void http_answer(struct buf *out, int status, const char *type, struct str body);
+/* Appends the head of an answer whose body has so many bytes; fields are further
+ * header lines, each with its CR LF. The connection closes after it. */
+void http_answer_head(struct buf *out, int status, const char *type, const char *fields,
+    size_t body);
+/* A whole one. */
+void http_answer(struct buf *out, int status, const char *type, const char *fields,
+    struct str body);
 /* The same with a sentence as plain text. */
-void http_refuse(struct buf *out, int status, const char *why);
+void http_refuse(struct buf *out, int status, const char *fields, const char *why);
 
 /* Place of a status in the table of all that are ever sent, 0 to
  * HTTP_STATUSES - 1, and back. */
-#define HTTP_STATUSES 14
+#define HTTP_STATUSES 18
 size_t http_status_index(int status);
 int http_status_at(size_t index);
 

@@ -94,6 +94,12 @@ peer_of_socket(const struct sockaddr *sa, char out[INET6_ADDRSTRLEN])
 }
 
 bool
+peer_is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+bool
 peer_is_proxy(const struct conf *c, const char *address)
 {
 	char proxy[INET6_ADDRSTRLEN];

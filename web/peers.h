@@ -30,6 +30,8 @@ void peer_leave(struct peers *ps, struct peer *p);
 bool peer_canonical(struct str text, char out[INET6_ADDRSTRLEN]);
 bool peer_of_socket(const struct sockaddr *sa, char out[INET6_ADDRSTRLEN]);
 
+bool peer_is_loopback(const char *address);
+
 /* Whether conf trusted_proxies has this canonical address. */
 bool peer_is_proxy(const struct conf *c, const char *address);
 

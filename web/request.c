@@ -1,77 +1,115 @@
 /* SPDX-License-Identifier: MIT */
-/* request: one HTTP request on a connection: who asks, may they, which route.
- * Every connection carries one request and ends with its answer, or becomes an
- * event socket. */
+/* request: one HTTP request on a connection: who asks, may they, which route,
+ * and its body. Every connection carries one request and ends with its answer, or
+ * becomes a socket. */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "web/web_priv.h"
 
-struct request {
-	struct web *web;
-	struct peer *peer; /* counted; the event socket takes it over */
-	struct http_head head;
-};
+#define REQUEST_SLICE ((size_t)256 << 10) /* of a large answer, at a time */
 
 static void
 request_free(struct request *r)
 {
+	if (r->signin != NULL)
+		signin_forget(r->signin);
 	peer_leave(r->web->peers, r->peer);
+	buf_free(&r->answer);
 	mem_free(r);
 }
 
-static void
-request_refuse(struct request *r, struct conn *c, int status, const char *why)
+/* ---- answers ---- */
+
+void
+request_answer(struct request *r, const char *type, const char *fields, struct str body)
 {
+	http_answer(conn_out(r->conn), 200, type, fields, body);
+	conn_finish(r->conn);
+}
+
+/* The next slice, when the one before has left. */
+static void
+request_more(struct request *r)
+{
+	size_t n = r->answer.len - r->answered;
+
+	if (n > REQUEST_SLICE)
+		n = REQUEST_SLICE;
+	buf_add(conn_out(r->conn), r->answer.data + r->answered, n);
+	r->answered += n;
+	if (r->answered == r->answer.len)
+		conn_finish(r->conn);
+	else
+		conn_push(r->conn);
+}
+
+void
+request_answer_json(struct request *r, struct buf *json)
+{
+	if (json->failed) {
+		buf_free(json);
+		request_refuse(r, 503, "The answer is too large.");
+		return;
+	}
+	buf_byte(json, '\n');
+	r->answer = *json;
+	*json = BUF_INIT(0);
+	http_answer_head(conn_out(r->conn), 200, "application/json", "", r->answer.len);
+	request_more(r);
+}
+
+void
+request_refuse(struct request *r, int status, const char *why)
+{
+	char fields[64] = "";
+
+	if (status == 405)
+		snprintf(fields, sizeof fields, "Allow: %s\r\n", r->route->methods);
 	r->web->refused[http_status_index(status)]++;
 	metric_add(METRIC_REFUSED, 1);
 	/* nothing of the request itself: its address may hold a token */
 	log_info("request refused peer=%s status=%d why=%s", r->peer->address, status, why);
-	http_refuse(conn_out(c), status, why);
-	conn_finish(c);
+	http_refuse(conn_out(r->conn), status, fields, why);
+	conn_finish(r->conn);
 }
 
-/* ---- routes ---- */
-
-static void
-request_events(struct request *r, struct conn *c)
+void
+request_become(struct request *r)
 {
-	struct web *w = r->web;
-	const char *why = "";
-	int status = handshake_check(&r->head, w->conf, &why);
-
-	if (status != 101) {
-		request_refuse(r, c, status, why);
-	} else if (w->event_sockets >= (size_t)w->conf->max_connections) {
-		request_refuse(r, c, 503, "There are too many connections; try again later.");
-	} else {
-		events_open(w, c, &r->head, r->peer);
-		r->peer = NULL;
-		request_free(r);
-	}
+	r->peer = NULL;
+	request_free(r);
 }
 
-static void
-request_health(struct request *r, struct conn *c)
+/* ---- who asks ---- */
+
+static bool
+request_proxy_says_https(const struct request *r)
 {
-	if (!str_is(http_str(&r->head, r->head.method), "GET")) {
-		request_refuse(r, c, 405, "Only GET is allowed here.");
-		return;
-	}
-	http_answer(conn_out(c), 200, "application/json", STR_LIT("{\"status\":\"ok\"}\n"));
-	conn_finish(c);
+	struct str proto;
+
+	return http_get(&r->head, "X-Forwarded-Proto", &proto) && str_is(proto, "https");
 }
 
-static const struct request_route {
-	const char *path;
-	void (*take)(struct request *r, struct conn *c);
-} request_routes[] = {
-	{ "/wsapi/in/", request_events },
-	{ "/wsapi/in", request_events },
-	{ "/health", request_health },
-};
+bool
+request_is_https(const struct request *r)
+{
+	return server_has_tls(r->web->server) || (r->proxied && request_proxy_says_https(r));
+}
 
-/* ---- deciding ---- */
+bool
+request_is_private(const struct request *r)
+{
+	return request_is_https(r) || (!r->proxied && r->local);
+}
+
+bool
+request_origin_known(const struct request *r)
+{
+	return handshake_origin_known(&r->head, r->web->conf, true);
+}
 
 /* X-Real-IP counts when a trusted proxy says it: then the client, not the
  * proxy, is who is counted. */
@@ -83,8 +121,9 @@ request_real_peer(struct request *r)
 	struct peer *proxy = r->peer;
 	struct str ip;
 
-	if (!peer_is_proxy(w->conf, proxy->address) ||
-	    !http_get(&r->head, "X-Real-IP", &ip) || !peer_canonical(ip, address))
+	r->local = peer_is_loopback(proxy->address);
+	r->proxied = peer_is_proxy(w->conf, proxy->address);
+	if (!r->proxied || !http_get(&r->head, "X-Real-IP", &ip) || !peer_canonical(ip, address))
 		return;
 	r->peer = peer_join(w->peers, address);
 	peer_leave(w->peers, proxy);
@@ -99,54 +138,200 @@ request_too_many(const struct request *r)
 }
 
 static void
-request_route(struct request *r, struct conn *c)
+request_find_login(struct request *r)
 {
-	struct str path = http_str(&r->head, r->head.path);
+	struct str token;
 
-	for (size_t i = 0; i < sizeof request_routes / sizeof *request_routes; i++) {
-		if (str_is(path, request_routes[i].path)) {
-			request_routes[i].take(r, c);
-			return;
-		}
-	}
-	request_refuse(r, c, 404, "There is nothing at this address.");
+	if (http_cookie(&r->head, LOGIN_COOKIE, &token))
+		r->login = login_find(r->web->logins, token);
+}
+
+/* ---- routes ---- */
+
+static void
+request_health(struct request *r, struct str body)
+{
+	(void)body;
+	request_answer(r, "application/json", "", STR_LIT("{\"status\":\"ok\"}\n"));
 }
 
 static void
-request_decide(struct request *r, struct conn *c)
+request_events(struct request *r, struct str body)
 {
+	(void)body;
+	events_open(r);
+}
+
+static void
+request_feed(struct request *r, struct str body)
+{
+	(void)body;
+	feed_open(r);
+}
+
+const struct route routes[] = {
+	{ .path = "/health", .methods = "GET", .take = request_health },
+	{ .path = "/wsapi/in", .methods = "GET", .socket = true, .take = request_events },
+	{ .path = "/wsapi/in/", .methods = "GET", .socket = true, .take = request_events },
+	{ .path = "/wsapi/feed", .methods = "GET", .socket = true, .signed_in = true,
+	    .take = request_feed },
+	{ .path = "/wsapi/feed/", .methods = "GET", .socket = true, .signed_in = true,
+	    .take = request_feed },
+	{ .path = "/config.json", .methods = "GET", .take = signin_config },
+	{ .path = "/auth/userinfo", .methods = "GET", .take = signin_userinfo },
+	{ .path = "/auth/login/password", .methods = "POST", .take = signin_password },
+	{ .path = "/auth/logout", .methods = "GET, POST", .take = signin_logout },
+	{ .path = "/auth/default-avatar.svg", .methods = "GET", .take = signin_avatar },
+	{ .path = "/webapi/courselist", .methods = "GET", .signed_in = true, .take = courses_list },
+	{ .path = "/webapi/courselist/", .methods = "GET", .signed_in = true, .take = courses_list },
+	{ .path = "/webapi/courseroster/", .methods = "GET", .signed_in = true, .prefix = true,
+	    .take = courses_roster },
+	{ .path = "/webapi/course_dashboards", .methods = "GET", .signed_in = true,
+	    .take = courses_dashboards },
+	{ .path = "/webapi/student_dashboards", .methods = "GET", .signed_in = true,
+	    .take = courses_student_dashboards },
+};
+const size_t n_routes = sizeof routes / sizeof *routes;
+
+static bool
+request_route(struct request *r)
+{
+	struct str path = http_str(&r->head, r->head.path);
+
+	for (size_t i = 0; r->route == NULL && i < n_routes; i++) {
+		size_t n = strlen(routes[i].path);
+
+		if (str_starts(path, routes[i].path) && (path.n == n || routes[i].prefix)) {
+			r->route = &routes[i];
+			r->rest = (struct str){ path.p + n, path.n - n };
+		}
+	}
+	return r->route != NULL;
+}
+
+/* One of "GET, POST". */
+static bool
+request_method_known(const struct request *r)
+{
+	struct str method = http_str(&r->head, r->head.method);
+	const char *at = r->route->methods;
+
+	for (;; at += strcspn(at, " ") + 1) {
+		size_t n = strcspn(at, ",");
+
+		if (str_eq(method, (struct str){ at, n }))
+			return true;
+		if (at[n] == '\0')
+			return false;
+	}
+}
+
+/* ---- deciding ---- */
+
+/* A body is one of a known length (RFC 9112 §6.2) that fits. */
+static int
+request_body(struct request *r, const char **why)
+{
+	struct str length;
+
+	*why = "The body must come with a Content-Length.";
+	if (http_count(&r->head, "Transfer-Encoding") > 0)
+		return 411;
+	if (!http_get(&r->head, "Content-Length", &length))
+		return str_is(http_str(&r->head, r->head.method), "POST") ? 411 : 200;
+	*why = "The body is too large.";
+	for (size_t i = 0; i < length.n && r->body <= REQUEST_BODY_MAX; i++)
+		r->body = r->body * 10 + (size_t)(length.p[i] - '0');
+	return r->body > REQUEST_BODY_MAX ? 413 : 200;
+}
+
+/* 200 when the route may have it. */
+static int
+request_decide(struct request *r, const char **why)
+{
+	int status;
+
 	request_real_peer(r);
+	*why = "This server does not answer for that host.";
 	if (!handshake_host_known(&r->head, r->web->conf))
-		request_refuse(r, c, 421, "This server does not answer for that host.");
-	else if (r->web->draining)
-		request_refuse(r, c, 503, "This server is restarting.");
-	else if (request_too_many(r))
-		request_refuse(r, c, 429, "There are too many connections from this address.");
+		return 421;
+	*why = "This server is restarting.";
+	if (r->web->draining)
+		return 503;
+	*why = "There are too many connections from this address.";
+	if (request_too_many(r))
+		return 429;
+	*why = "There is nothing at this address.";
+	if (!request_route(r))
+		return 404;
+	*why = "This method is not allowed here.";
+	if (!request_method_known(r))
+		return 405;
+	if (r->route->socket) {
+		status = handshake_check(&r->head, r->web->conf, r->route->signed_in, why);
+		return status == 101 ? 200 : status;
+	}
+	return request_body(r, why);
+}
+
+/* The session is looked for when the route is called, not before: it may end while
+ * a body is on its way. */
+static void
+request_take(struct request *r, struct str body)
+{
+	r->taken = true;
+	conn_deadline(r->conn, 0);
+	request_find_login(r);
+	if (r->route->signed_in && r->login == NULL)
+		request_refuse(r, 401, "Sign in first.");
 	else
-		request_route(r, c);
+		r->route->take(r, body);
 }
 
 /* ---- for the connection ---- */
+
+/* True when the head is there and the request was not refused. */
+static bool
+request_head(struct request *r, char *p, size_t n)
+{
+	const char *why = "";
+	int status;
+
+	if (r->whole) {
+		r->head.p = p;
+		return true;
+	}
+	switch (http_read(&r->head, p, n)) {
+	case HTTP_MORE:
+		return false;
+	case HTTP_BAD:
+		request_refuse(r, r->head.status, r->head.why);
+		return false;
+	case HTTP_DONE:
+		break;
+	}
+	r->whole = true;
+	status = request_decide(r, &why);
+	if (status != 200)
+		request_refuse(r, status, why);
+	return status == 200;
+}
 
 static size_t
 request_data(struct conn *c, void *user, char *p, size_t n)
 {
 	struct request *r = user;
-	size_t used = 0;
+	size_t head;
 
-	switch (http_read(&r->head, p, n)) {
-	case HTTP_MORE:
-		break;
-	case HTTP_DONE:
-		used = r->head.at;
-		request_decide(r, c);
-		break;
-	case HTTP_BAD:
-		used = n;
-		request_refuse(r, c, r->head.status, r->head.why);
-		break;
-	}
-	return used;
+	if (r->taken)
+		return n;
+	if (!request_head(r, p, n) || n < r->head.at + r->body)
+		return conn_finishing(c) ? n : 0;
+	head = r->head.at + r->body;
+	if (r->rest.n > 0) /* the bytes may have moved */
+		r->rest.p = http_str(&r->head, r->head.path).p + r->head.path.n - r->rest.n;
+	request_take(r, (struct str){ p + r->head.at, r->body });
+	return head;
 }
 
 /* Who said nothing at all is not answered either. */
@@ -158,15 +343,25 @@ request_late(struct conn *c, void *user)
 	if (r->head.at == 0)
 		conn_kill(c);
 	else
-		request_refuse(r, c, 408, "The request did not arrive in time.");
+		request_refuse(r, 408, "The request did not arrive in time.");
 }
 
-/* Answers are far smaller than any socket's buffer. */
+/* Who does not read the answer does not get it. */
 static void
 request_stuck(struct conn *c, void *user)
 {
 	(void)user;
 	conn_kill(c);
+}
+
+static void
+request_drained(struct conn *c, void *user)
+{
+	struct request *r = user;
+
+	(void)c;
+	if (r->answer.len > r->answered)
+		request_more(r);
 }
 
 static void
@@ -180,6 +375,7 @@ static const struct conn_handler request_handler = {
 	.data = request_data,
 	.late = request_late,
 	.stuck = request_stuck,
+	.drained = request_drained,
 	.gone = request_gone,
 };
 
@@ -187,14 +383,13 @@ void
 request_open(struct web *w, int fd, struct peer *peer)
 {
 	struct request *r;
-	struct conn *c;
 
 	MEM_NEW(r);
 	r->web = w;
 	r->peer = peer;
-	c = server_adopt(w->server, fd, &request_handler, r);
-	if (c == NULL)
+	r->conn = server_adopt(w->server, fd, &request_handler, r);
+	if (r->conn == NULL)
 		request_free(r);
 	else
-		conn_deadline(c, (uint64_t)w->conf->handshake_timeout * 1000);
+		conn_deadline(r->conn, (uint64_t)w->conf->handshake_timeout * 1000);
 }

@@ -6,7 +6,10 @@
  * inside a callback of libwebsockets or of a handler. */
 #include "web/server.h"
 
+#include <errno.h>
 #include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -22,6 +25,7 @@
 #define SERVER_LWS_TIMEOUT_S 3600 /* longer than any limit of ours */
 #define SERVER_END_TURNS 8 /* of the loop, for a step that needs two */
 #define CONN_PUSH_NOW (16 * 1024) /* output that does not wait for the hook */
+#define CONN_FRESH (32 * 1024) /* bytes not sent yet that the system takes */
 #define CONN_KEEP_MAX (1 << 20)   /* input a handler may leave unused */
 
 struct conn {
@@ -36,6 +40,7 @@ struct conn {
 	size_t kept_at;  /* from here on */
 	size_t lent;     /* output that libwebsockets holds for us */
 	struct deadline late, stuck;
+	bool pushed;     /* output since drained was called last */
 	bool heard;      /* something came */
 	bool due;        /* the hook has to look at it */
 	bool paused;     /* by its handler */
@@ -123,7 +128,18 @@ conn_push(struct conn *c)
 {
 	if (c->out.len >= CONN_PUSH_NOW)
 		conn_write(c);
+	c->pushed = true;
 	conn_mark(c);
+}
+
+void
+conn_keep_fresh(struct conn *c)
+{
+	int bytes = CONN_FRESH;
+
+	if (c->wsi != NULL && setsockopt(lws_get_socket_fd(c->wsi), IPPROTO_TCP,
+	    TCP_NOTSENT_LOWAT, &bytes, sizeof bytes) != 0)
+		log_debug("TCP_NOTSENT_LOWAT: %s", strerror(errno));
 }
 
 /* What libwebsockets held is out. */
@@ -349,6 +365,11 @@ conn_turn(struct conn *c)
 	conn_feed_kept(c);
 	if (!c->dead)
 		conn_write(c);
+	if (c->pushed && !c->finishing && conn_queued(c) == 0) {
+		c->pushed = false;
+		if (c->handler->drained != NULL)
+			c->handler->drained(c, c->user);
+	}
 	if (c->finishing && !c->shut && !c->dead && conn_queued(c) == 0)
 		conn_shut(c);
 	if (c->dead)

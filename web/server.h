@@ -22,6 +22,8 @@ struct conn_handler {
 	void (*late)(struct conn *c, void *user);
 	/* The peer takes no output for CONN_STUCK_MS. */
 	void (*stuck)(struct conn *c, void *user);
+	/* All output that was pushed has left us; may be NULL. */
+	void (*drained)(struct conn *c, void *user);
 	/* The connection is gone; c must not be used after this. */
 	void (*gone)(struct conn *c, void *user);
 };
@@ -55,6 +57,10 @@ void *conn_user(const struct conn *c);
 struct buf *conn_out(struct conn *c);
 void conn_push(struct conn *c);
 size_t conn_queued(const struct conn *c);
+
+/* Keeps little in the system's own queue, so that what is pushed next is not
+ * behind much that is old. */
+void conn_keep_fresh(struct conn *c);
 
 /* No data calls while reading is off; the peer is held back by TCP. */
 void conn_read(struct conn *c, bool on);

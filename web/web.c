@@ -12,6 +12,13 @@
 #include "base/metric.h"
 #include "web/web_priv.h"
 
+/* Wrong passwords: of one user so many at once and then one in so many
+ * milliseconds; of one network, which may be a whole school, more. */
+#define WEB_USER_TRIES 10
+#define WEB_USER_TRY_MS 30000
+#define WEB_NETWORK_TRIES 100
+#define WEB_NETWORK_TRY_MS 3000
+
 #define WEB_OTHER_FILES 128 /* descriptors for all but client connections */
 
 /* ---- start ---- */
@@ -73,24 +80,38 @@ web_has_tls(const struct conf *conf)
 	return conf->tls_certificate != NULL && conf->tls_certificate[0] != '\0';
 }
 
-struct web *
-web_new(struct loop *l, const struct conf *conf, struct ingest *g, char **why)
+static void
+web_signin(struct web *w)
 {
+	TAILQ_INIT(&w->signins);
+	w->logins = logins_new(w->loop, w->conf);
+	w->user_tries = throttle_new(WEB_USER_TRIES, WEB_USER_TRY_MS);
+	w->network_tries = throttle_new(WEB_NETWORK_TRIES, WEB_NETWORK_TRY_MS);
+	w->doc = json_doc_new();
+}
+
+struct web *
+web_new(const struct web_options *o, char **why)
+{
+	const struct conf *conf = o->conf;
 	bool tls = web_has_tls(conf);
 	struct web *w;
 
 	MEM_NEW(w);
-	w->loop = l;
+	w->loop = o->loop;
 	w->conf = conf;
-	w->ingest = g;
+	w->ingest = o->ingest;
+	w->hub = o->hub;
+	w->auth = o->auth;
 	w->peers = peers_new();
+	web_signin(w);
 	w->address = mem_strdup(conf->address);
 	w->port = conf->port;
 	web_files(conf);
-	w->server = server_new(l, tls ? conf->tls_certificate : NULL,
+	w->server = server_new(w->loop, tls ? conf->tls_certificate : NULL,
 	    tls ? conf->tls_key : NULL, why);
 	if (w->server != NULL)
-		w->listener = listener_new(l, conf->address, conf->port, web_accept_cb, w, why);
+		w->listener = listener_new(w->loop, conf->address, conf->port, web_accept_cb, w, why);
 	if (w->listener == NULL) {
 		web_free(w);
 		return NULL;
@@ -109,15 +130,24 @@ web_reconf(struct web *w, const struct conf *conf, char **why)
 	    !server_reload_tls(w->server, conf->tls_certificate, conf->tls_key, why))
 		return false;
 	w->conf = conf;
+	logins_reconf(w->logins, conf);
 	return true;
+}
+
+void
+web_auth(struct web *w, struct auth *auth)
+{
+	signin_give_up(w);
+	w->auth = auth;
+	logins_check(w->logins, auth);
 }
 
 static void
 web_drain_cb(void *arg, struct conn *c)
 {
 	(void)arg;
-	if (conn_handler(c) == &events_handler)
-		events_drain(conn_user(c));
+	if (conn_handler(c) == &socket_handler)
+		socket_drain(conn_user(c));
 }
 
 void
@@ -137,8 +167,8 @@ web_close_cb(void *arg, struct conn *c)
 {
 	const struct web_close *how = arg;
 
-	if (conn_handler(c) == &events_handler)
-		events_close(conn_user(c), how->code, how->reason);
+	if (conn_handler(c) == &socket_handler)
+		socket_close(conn_user(c), how->code, how->reason);
 	else if (!conn_finishing(c))
 		conn_kill(c);
 }
@@ -167,6 +197,10 @@ web_free(struct web *w)
 		return;
 	listener_free(w->listener);
 	server_free(w->server);
+	logins_free(w->logins);
+	throttle_free(w->user_tries);
+	throttle_free(w->network_tries);
+	json_doc_free(w->doc);
 	peers_free(w->peers);
 	mem_free(w->address);
 	mem_free(w);
@@ -214,6 +248,8 @@ web_status(struct web *w, struct jsonw *out)
 	jsonw_kbool(out, "draining", w->draining);
 	jsonw_kuint(out, "connections", server_connections(w->server));
 	jsonw_kuint(out, "event_sockets", w->event_sockets);
+	jsonw_kuint(out, "feed_sockets", w->feed_sockets);
+	jsonw_kuint(out, "sessions", logins_count(w->logins));
 	jsonw_kuint(out, "addresses", peers_count(w->peers));
 	web_status_refused(w, out);
 	web_status_closed(w, out);

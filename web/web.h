@@ -6,18 +6,33 @@
 #include "base/conf.h"
 #include "base/jsonw.h"
 #include "base/loop.h"
+#include "flow/hub.h"
 #include "flow/session.h"
+#include "state/auth.h"
 
 struct web;
 
+/* Where the door leads. */
+struct web_options {
+	struct loop *loop;
+	const struct conf *conf; /* borrowed until web_reconf */
+	struct ingest *ingest;
+	struct hub *hub;
+	struct auth *auth;       /* borrowed until web_auth; NULL: nobody signs in */
+};
+
 /* Binds and listens. NULL with *why (mem_free it): which address and port or
- * file, what is wrong, what to do. conf is borrowed until web_reconf. */
-struct web *web_new(struct loop *l, const struct conf *conf, struct ingest *g, char **why);
+ * file, what is wrong, what to do. */
+struct web *web_new(const struct web_options *o, char **why);
 
 /* A new configuration takes effect: origins, hosts, proxies and limits for new
  * connections, and the certificate is read anew. On failure false with *why,
  * and everything stays as it was. */
 bool web_reconf(struct web *w, const struct conf *conf, char **why);
+
+/* From now on passwords are checked by this one (NULL: nobody signs in); the one
+ * before is not needed any more. Sessions whose password changed end. */
+void web_auth(struct web *w, struct auth *auth);
 
 /* Takes no new event sockets and reads no more from those that are open; who
  * asks is told 503. Answers still go out. */

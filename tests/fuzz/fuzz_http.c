@@ -33,8 +33,9 @@ fuzz_ask(const struct http_head *h)
 	struct buf out = BUF_INIT(0);
 	const char *why = NULL;
 	bool fresh;
-	int status = handshake_check(h, &conf, &why);
+	int status = handshake_check(h, &conf, false, &why);
 
+	handshake_check(h, &conf, true, &why);
 	fuzz_require(status == 101 || why != NULL);
 	handshake_host_known(h, &conf);
 	handshake_guest(h, guest, &fresh);

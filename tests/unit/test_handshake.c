@@ -59,7 +59,7 @@ check(struct request r)
 	int status;
 
 	parse(r);
-	status = handshake_check(&head, &conf, &why);
+	status = handshake_check(&head, &conf, false, &why);
 	if (status != 101)
 		assert_non_null(why);
 	return status;

@@ -255,11 +255,11 @@ test_answers(void **state)
 	struct buf b = BUF_INIT(0);
 
 	(void)state;
-	http_refuse(&b, 426, "Only 13.");
+	http_refuse(&b, 426, "", "Only 13.");
 	buf_byte(&b, 0);
 	assert_string_equal(b.data, "HTTP/1.1 426 Upgrade Required\r\n"
 	    "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 9\r\n"
-	    "Cache-Control: no-store\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 	    "Connection: close\r\n\r\nOnly 13.\n");
 	for (size_t i = 0; i < HTTP_STATUSES; i++)
 		assert_int_equal(http_status_index(http_status_at(i)), i);

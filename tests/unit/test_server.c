@@ -90,7 +90,7 @@ gone_cb(struct conn *c, void *user)
 	((struct pair *)user)->gone++;
 }
 
-static const struct conn_handler handler = { data_cb, late_cb, stuck_cb, gone_cb };
+static const struct conn_handler handler = { data_cb, late_cb, stuck_cb, NULL, gone_cb };
 
 static void
 pair_open(struct pair *p)

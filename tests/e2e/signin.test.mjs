@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// signin: HTTP of the web side: who may sign in, what each address shows to nobody, to
+// students and to teachers, sessions and their ends, limits, hostile requests.
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import * as path from 'node:path';
+import { ok, same, waitFor, withInstance } from './lib/rig.mjs';
+import { ROOT } from '../../tools/instance.mjs';
+import { Feed, ask, signIn, trySignIn } from '../../tools/feed.mjs';
+
+const get = (instance, address, cookie) => ask(instance, 'GET', address, { cookie });
+const reload = (instance) => JSON.parse(instance.ctl('reload'));
+
+async function people(instance) {
+	for (const [name, role, className] of [['kid', 'student', '7b'], ['tom', 'teacher', '8a'], ['boss', 'admin', null]]) {
+		await instance.addUser(name);
+		instance.writePassword(name);
+		Object.assign(instance.users[name], { role, className });
+	}
+	instance.students[0].jid = instance.users.kid.jid;
+	const rows = () => [...instance.rosterRows(), ['8a', 'teacher', 't9', instance.users.tom.jid, 'Tom'], ['8a', 'student', 'tc-testcase-x', '', 'Xenia Yellow']];
+	instance.writeRoster(rows());
+	same(reload(instance).ok, true, 'new users and a new roster by reload');
+}
+
+async function words(instance) {
+	const { teacher } = instance.users;
+	const config = await get(instance, '/config.json');
+	same([config.status, config.json.mode, config.json.password_auth, config.json.google_oauth, config.json.lti_auth, config.json.http_basic_auth],
+		[200, 'server', true, false, false, false], '/config.json says what there is');
+	ok('modules' in config.json && 'theme' in config.json, 'in the shape of the Learning Observer');
+	same((await get(instance, '/auth/userinfo')).text.trim(), 'null', '/auth/userinfo of nobody is null');
+	const wrong = await trySignIn(instance, teacher.jid, 'wrong');
+	const unknown = await trySignIn(instance, 'nobody', 'wrong');
+	same([wrong.status, wrong.text, wrong.cookie], [200, '{"status":"unauthorized"}\n', undefined], 'a wrong password is unauthorized and sets no cookie');
+	same([unknown.status, unknown.text], [wrong.status, wrong.text], 'and an unknown user is told the same');
+	const right = await trySignIn(instance, teacher.jid, teacher.password);
+	same([right.status, right.text], [200, '{"status":"authorized"}\n'], 'the right one is authorized');
+	const set = right.headers['set-cookie'][0];
+	ok(/^lectern_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=\d+$/.test(set), 'the cookie is HttpOnly and SameSite');
+	const form = new URLSearchParams({ username: 'Teacher', password: teacher.password }).toString();
+	const byForm = await trySignIn(instance, '', '', { type: 'application/x-www-form-urlencoded; charset=UTF-8', body: form });
+	same(byForm.json, { status: 'authorized' }, 'a form does, too, and a name without a domain');
+	const { json: me } = await get(instance, '/auth/userinfo', right.cookie);
+	same([me.user_id, me.name, me.role, me.roles, me.authorized], [teacher.jid, 'Teacher', 'teacher', ['teacher'], true], '/auth/userinfo says who one is');
+	const roleOf = async (name) => (await get(instance, '/auth/userinfo', await signIn(instance, instance.users[name]))).json.role;
+	same([await roleOf('kid'), await roleOf('boss'), await roleOf('stranger')], ['student', 'admin', 'guest'], 'roles come from roster and configuration');
+	const avatar = await get(instance, '/auth/default-avatar.svg');
+	same([avatar.status, avatar.headers['content-type']], [200, 'image/svg+xml'], 'the avatar');
+	const log = fs.readFileSync(instance.lecternd.log, 'utf8');
+	const cookie = right.cookie.split('=')[1];
+	ok(![teacher.password, cookie, 'kid@', instance.users.kid.password].some((s) => log.includes(s)), 'the log has no password, no cookie and no student');
+	const again = await trySignIn(instance, teacher.jid, teacher.password, { cookie: right.cookie });
+	same((await get(instance, '/auth/userinfo', right.cookie)).json, null, 'signing in again ends the session before it');
+	return again.cookie;
+}
+
+/** What every address in the table of routes answers to whom. */
+const EXPECTED = { // open: shows nothing of students; own: only to who has the class; signed: what the user may read
+	'/health': 'open', '/config.json': 'open', '/auth/userinfo': 'open', '/auth/login/password': 'post', '/auth/logout': 'open',
+	'/auth/default-avatar.svg': 'open', '/wsapi/in': 'socket', '/wsapi/in/': 'socket', '/wsapi/feed': 'feed', '/wsapi/feed/': 'feed',
+	'/webapi/courselist': 'signed', '/webapi/courselist/': 'signed', '/webapi/courseroster/': 'own',
+	'/webapi/course_dashboards': 'signed', '/webapi/student_dashboards': 'signed',
+};
+
+function routes() {
+	const table = /const struct route routes\[\] = \{([\s\S]*?)\n\};/.exec(fs.readFileSync(path.join(ROOT, 'web', 'request.c'), 'utf8'))[1];
+	return [...table.matchAll(/\.path = "([^"]+)"/g)].map((m) => m[1]);
+}
+
+async function everyRoute(instance) {
+	const there = routes();
+	same([...there].sort(), Object.keys(EXPECTED).sort(), 'every address of the table is looked at here');
+	const secrets = instance.students.flatMap((s) => [s.id, s.pseudonym, `"${s.name}"`]);
+	const own = `"${instance.students[0].name}"`; // whom the kid is
+	const shows = (a, who) => secrets.some((s) => !(who === 'kid' && s === own) && a.text.includes(s));
+	const cookies = { nobody: undefined, other: await signIn(instance, instance.users.tom), stranger: await signIn(instance, instance.users.stranger),
+		admin: await signIn(instance, instance.users.boss), kid: await signIn(instance, instance.users.kid) };
+	for (const route of there) {
+		const address = route === '/webapi/courseroster/' ? `${route}7b` : route;
+		const kind = EXPECTED[route];
+		for (const [who, cookie] of Object.entries(cookies)) {
+			if (route === '/auth/logout' && cookie) continue;
+			const a = await get(instance, address, cookie);
+			const want = { open: 200, post: 405, socket: 426, feed: cookie ? 426 : 426, signed: cookie ? 200 : 401, own: cookie ? 403 : 401 }[kind];
+			ok(a.status === want && !shows(a, who), `${address} for ${who}: ${a.status}, nothing of a student of 7b`);
+		}
+	}
+	const closed = await new Feed(instance, undefined).opened.then(() => 101, (e) => e.status);
+	same(closed, 401, 'a proper WebSocket handshake without a session: 401');
+	for (const address of ['/', '/webapi/', '/webapi/courseroster', '/auth', '/admin/status', '/filesystem-state', '/start-impersonation/u1', '/auth/userinfo/', '/AUTH/USERINFO'])
+		same((await get(instance, address, cookies.admin)).status, 404, `${address}: nothing`);
+	return cookies;
+}
+
+async function courses(instance, teacher, { other, kid }) {
+	const list = (await get(instance, '/webapi/courselist/', teacher)).json;
+	same(list.map((c) => c.id), ['7b'], 'the teacher has her class');
+	same(Object.keys(list[0]), ['id', 'name', 'description_heading', 'alternate_link', 'teacher_group_email', 'course_group_email', 'teacher_folder', 'calendar_id'],
+		'in the shape of the Learning Observer');
+	const { json: rows } = await get(instance, '/webapi/courseroster/7b', teacher);
+	same(rows.length, instance.students.length, 'and all who are in it');
+	const row = rows.find((r) => r.user_id === instance.students[1].id);
+	same(row.profile, { name: { given_name: 'Student', family_name: '2', full_name: 'Student 2' }, email_address: '', emailAddress: '',
+		photo_url: '/auth/default-avatar.svg', photoUrl: '/auth/default-avatar.svg', external_ids: [] }, 'with both spellings');
+	same(row.pseudonym, instance.students[1].pseudonym, 'and the pseudonym of the items');
+	same((await get(instance, '/webapi/courselist/', other)).json.map((c) => c.id), ['8a'], 'another teacher has another');
+	same((await get(instance, '/webapi/courseroster/8a/', other)).json.length, 1, 'with its roster, also with a slash behind it');
+	const none = await get(instance, '/webapi/courseroster/nosuch', other);
+	const foreign = await get(instance, '/webapi/courseroster/7b', other);
+	same([none.status, none.text], [foreign.status, foreign.text], 'a class that there is not looks like one that is another\'s');
+	for (const odd of ['', '%00', '..%2f7b', '7b%2f', 'x'.repeat(3000), '%37b'])
+		same((await get(instance, `/webapi/courseroster/${odd}`, other)).status, 403, `no class is called "${odd.slice(0, 12)}"`);
+	same((await get(instance, '/webapi/courselist/', kid)).json, [], 'a student has no class to look at');
+	const menu = (await get(instance, '/webapi/course_dashboards', teacher)).json;
+	ok(menu.some((m) => m.name === 'writing.time_on_task' && m.node === 'class/{course_id}/writing.time_on_task'), 'the menu for a class');
+	same((await get(instance, '/webapi/course_dashboards', kid)).json, [], 'is empty for a student');
+	ok((await get(instance, '/webapi/student_dashboards', kid)).json.some((m) => m.node === 'student/{pseudonym}/writing.time_on_task'), 'who has one of a student');
+	ok(instance.ctl('audit', '--events').split('\n').some((l) => l.includes('class/7b/_roster') && l.includes('"door":"web"')), 'the audit file says who saw the roster');
+}
+
+async function sessions(instance) {
+	const { teacher, tom } = instance.users;
+	const cookie = await signIn(instance, teacher);
+	const toms = await signIn(instance, tom);
+	const feed = await new Feed(instance, cookie).opened;
+	fs.writeFileSync(instance.at('teacher.password'), 'another-one\n');
+	instance.writePassword('teacher');
+	same((await get(instance, '/webapi/courselist/', cookie)).status, 200, 'a password changed in the file counts after a reload');
+	reload(instance);
+	same((await feed.closed).code, 1008, 'which ends the sessions of that user, and their feeds');
+	same((await get(instance, '/auth/userinfo', cookie)).json, null, 'all of them');
+	same((await get(instance, '/webapi/courselist/', toms)).status, 200, 'and nobody else\'s');
+	same((await trySignIn(instance, teacher.jid, teacher.password)).json.status, 'unauthorized', 'the old password is no more');
+	teacher.password = 'another-one';
+	await signIn(instance, teacher);
+	instance.ctl('passwd', '--delete', 'tom');
+	fs.appendFileSync(instance.at('passwords'), 'this is no line\n');
+	const refused = reloadRefused(instance);
+	ok(refused.includes(`${instance.at('passwords')}:`) && refused.includes('name:hash'), 'a bad password file is refused with its line');
+	same((await get(instance, '/webapi/courselist/', toms)).status, 200, 'and the old one stays');
+	fs.writeFileSync(instance.at('passwords'), fs.readFileSync(instance.at('passwords'), 'utf8').replace('this is no line\n', ''));
+	reload(instance);
+	await waitFor(async () => (await get(instance, '/webapi/courselist/', toms)).status === 401, 'the end of who was removed');
+	const many = [];
+	for (let i = 0; i < 17; i++) many.push(await signIn(instance, teacher));
+	same((await get(instance, '/auth/userinfo', many[0])).json, null, 'a user\'s oldest session ends when there are too many');
+	same((await get(instance, '/auth/userinfo', many[16])).json.user_id, teacher.jid, 'and the newest lives');
+}
+
+function reloadRefused(instance) {
+	try {
+		return JSON.stringify(reload(instance));
+	} catch (e) {
+		return e.stdout;
+	}
+}
+
+async function limits(instance) {
+	const kinds = [];
+	for (let i = 0; i < 12; i++) kinds.push((await trySignIn(instance, instance.users.stranger.jid, 'guess')).status);
+	same([kinds[0], kinds.at(-1)], [200, 429], 'wrong passwords of one user are limited');
+	same((await trySignIn(instance, instance.users.stranger.jid, instance.users.stranger.password)).status, 429, 'also the right one then');
+	ok(await signIn(instance, instance.users.teacher), 'and nobody else is');
+}
+
+/** Raw bytes to the port, and what comes back. */
+const raw = (instance, text) => new Promise((r) => {
+	const s = net.connect(instance.ports.web, instance.host, () => s.write(text));
+	let got = '';
+	s.on('data', (d) => { got += d; });
+	s.on('close', () => r(got));
+	s.on('error', () => r(got));
+	s.setTimeout(3000, () => s.destroy());
+});
+
+async function hostile(instance) {
+	const post = async (o) => (await trySignIn(instance, 'x', 'y', o)).status;
+	same(await post({ origin: 'https://evil.example' }), 403, 'a page of another origin may not sign in');
+	same(await post({ origin: `http://${instance.host}:${instance.ports.web}` }), 200, 'our own may');
+	same(await post({ type: 'text/plain' }), 415, 'a body of another type');
+	for (const body of ['', '[]', '{"username":1,"password":2}', '{"username":"x"}', '{', 'null', `{"a":${'['.repeat(4000)}`])
+		same(await post({ body }), 400, `the body ${body.slice(0, 20)}`);
+	for (const body of ['', 'username=x', 'username=x&username=y&password=z', '&&&=', 'password'])
+		same(await post({ type: 'application/x-www-form-urlencoded', body }), 400, `the form ${body}`);
+	same(await post({ body: JSON.stringify({ username: 'x', password: 'y'.repeat(9000) }) }), 413, 'a body that is too large');
+	same((await ask(instance, 'POST', '/auth/userinfo', { body: '' })).status, 405, 'a method that is not there');
+	same((await ask(instance, 'POST', '/auth/userinfo', { body: '' })).headers.allow, 'GET', 'with those that are');
+	const head = `POST /auth/login/password HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
+	const status = async (text) => Number(/^HTTP\/1\.1 (\d+)/.exec(await raw(instance, text))?.[1]);
+	same(await status(`${head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`), 411, 'a body in chunks');
+	same(await status(`${head}\r\n`), 411, 'a body without a length');
+	same(await status(`${head}Content-Length: 99999999999999999999999\r\n\r\n`), 413, 'a length beyond all numbers');
+	same(await status(`${head}Content-Length: -1\r\n\r\n`), 400, 'a length below');
+	same(await status(`${head}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`), 400, 'two lengths');
+	same(await raw(instance, `${head}Content-Length: 50\r\n\r\n{"user`).then((t) => t.slice(0, 12)), '', 'a body that never ends is waited for, for a while');
+	same((await get(instance, '/health')).json, { status: 'ok' }, 'after all of that it lives');
+}
+
+await withInstance('signin', { server: 'none', students: 5, authLines: '  admins = { "boss@school.test" }' }, async (instance) => {
+	await people(instance);
+	const teacher = await words(instance);
+	const cookies = await everyRoute(instance);
+	await courses(instance, teacher, cookies);
+	await hostile(instance);
+	await sessions(instance);
+	await limits(instance);
+});
+
+await withInstance('signin-tls', { server: 'none', students: 1, tls: true }, async (instance) => {
+	const a = await trySignIn(instance, 'teacher', instance.users.teacher.password);
+	ok(/; Secure$/.test(a.headers['set-cookie'][0]), 'over TLS the cookie is Secure');
+	const feed = await new Feed(instance, a.cookie).opened;
+	same((await feed.subscribe('class/7b/_roster')).op, 'subscribed', 'and the feed works there');
+	await feed.message((m) => m.op === 'items', 'the roster');
+	await feed.close();
+});

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* signin: the addresses under /auth/, and what clients ask before they sign in.
+ * Shapes of the Learning Observer, §1.2 of its protocol. */
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "flow/hub.h"
+#include "web/credentials.h"
+#include "web/web_priv.h"
+
+/* A password that is being checked. */
+struct signin {
+	TAILQ_ENTRY(signin) link;
+	struct web *web;
+	struct request *request;
+	struct auth_ask *ask;
+	char *user, *network;
+};
+
+/* ---- the answer ---- */
+
+static void
+signin_free(struct signin *x)
+{
+	TAILQ_REMOVE(&x->web->signins, x, link);
+	x->request->signin = NULL;
+	mem_free(x->user);
+	mem_free(x->network);
+	mem_free(x);
+}
+
+void
+signin_forget(struct signin *x)
+{
+	auth_drop(x->ask);
+	signin_free(x);
+}
+
+void
+signin_give_up(struct web *w)
+{
+	struct signin *x;
+
+	while ((x = TAILQ_FIRST(&w->signins)) != NULL) {
+		struct request *r = x->request;
+
+		signin_forget(x);
+		request_refuse(r, 503, "Try again.");
+	}
+}
+
+static void
+signin_refuse(struct request *r)
+{
+	metric_add(METRIC_SIGNIN_REFUSED, 1);
+	log_info("sign-in refused peer=%s", r->peer->address);
+	request_answer(r, "application/json", "", STR_LIT("{\"status\":\"unauthorized\"}\n"));
+}
+
+/* Also takes the place of the session that this browser may have. */
+static void
+signin_accept(struct request *r, const char *user, const struct auth_proof *proof)
+{
+	char token[LOGIN_TOKEN_LEN + 1], *fields;
+	struct str old;
+	struct login *x;
+
+	if (http_cookie(&r->head, LOGIN_COOKIE, &old) &&
+	    (x = login_find(r->web->logins, old)) != NULL)
+		login_end(x);
+	x = login_begin(r->web->logins, str_of(user), proof, token);
+	if (x == NULL) {
+		request_refuse(r, 503, "There are too many sessions; try again later.");
+		return;
+	}
+	metric_add(METRIC_SIGNIN, 1);
+	log_info("signed in peer=%s by=%s", r->peer->address, proof->backend);
+	fields = mem_printf("Set-Cookie: %s=%s; Path=/; HttpOnly; SameSite=Lax; Max-Age=%ld%s\r\n",
+	    LOGIN_COOKIE, token, login_left(x), request_is_https(r) ? "; Secure" : "");
+	request_answer(r, "application/json", fields, STR_LIT("{\"status\":\"authorized\"}\n"));
+	mem_wipe(token, sizeof token);
+	mem_wipe(fields, strlen(fields));
+	mem_free(fields);
+}
+
+/* Only wrong passwords count. */
+static void
+signin_cb(void *arg, enum auth_verdict v, const struct auth_proof *proof)
+{
+	struct signin *x = arg;
+	struct request *r = x->request;
+	struct web *w = x->web;
+
+	if (v != AUTH_NO) {
+		throttle_give_back(w->user_tries, str_of(x->user));
+		throttle_give_back(w->network_tries, str_of(x->network));
+	}
+	if (v == AUTH_YES)
+		signin_accept(r, x->user, proof);
+	else if (v == AUTH_NO)
+		signin_refuse(r);
+	else
+		request_refuse(r, 503, "Passwords cannot be checked now; try again later.");
+	signin_free(x);
+}
+
+/* ---- the question ---- */
+
+/* An address, or of IPv6 the network that one subscriber has (RFC 6177). */
+static char *
+signin_network(const char *address)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr a;
+
+	if (inet_pton(AF_INET6, address, &a) != 1)
+		return mem_strdup(address);
+	memset(a.s6_addr + 8, 0, 8);
+	return mem_strdup(inet_ntop(AF_INET6, &a, text, sizeof text));
+}
+
+static bool
+signin_may_try(struct web *w, const struct signin *x)
+{
+	uint64_t now = loop_now_ms(w->loop);
+
+	if (!throttle_take(w->network_tries, str_of(x->network), now))
+		return false;
+	if (throttle_take(w->user_tries, str_of(x->user), now))
+		return true;
+	throttle_give_back(w->network_tries, str_of(x->network));
+	return false;
+}
+
+/* A name that cannot be anybody's is refused like one that is nobody's. */
+static void
+signin_ask(struct request *r, const struct credentials *c)
+{
+	struct web *w = r->web;
+	struct buf user = BUF_INIT(0);
+	struct signin *x;
+
+	MEM_NEW(x);
+	x->web = w;
+	x->request = r;
+	if (!auth_user(w->conf, buf_view(&c->user), &user))
+		buf_z(&user, "?");
+	x->user = mem_str(buf_view(&user));
+	x->network = signin_network(r->peer->address);
+	buf_free(&user);
+	TAILQ_INSERT_TAIL(&w->signins, x, link);
+	r->signin = x;
+	if (signin_may_try(w, x)) {
+		x->ask = auth_check(w->auth, str_of(x->user), buf_view(&c->password), signin_cb, x);
+		return;
+	}
+	signin_free(x);
+	request_refuse(r, 429, "Too many wrong passwords; try again in a minute.");
+}
+
+void
+signin_password(struct request *r, struct str body)
+{
+	struct credentials c = { BUF_INIT(0), BUF_INIT(0) };
+	struct str type = { NULL, 0 };
+	const char *why = "";
+	int status;
+
+	if (r->web->auth == NULL) {
+		request_refuse(r, 404, "Nobody can sign in here.");
+		return;
+	}
+	if (!request_is_private(r)) {
+		request_refuse(r, 403, "Passwords are taken over https only.");
+		return;
+	}
+	if (!request_origin_known(r)) {
+		request_refuse(r, 403, "Pages of this origin may not sign in here.");
+		return;
+	}
+	http_get(&r->head, "Content-Type", &type);
+	status = credentials_read(r->web->doc, type, body, &c, &why);
+	if (status == 200)
+		signin_ask(r, &c);
+	else
+		request_refuse(r, status, why);
+	credentials_wipe(&c);
+	json_doc_trim(r->web->doc, 0);
+}
+
+/* ---- out again ---- */
+
+/* A link of another page brings the cookie along, but not its origin: then the
+ * browser says where it came from. */
+static bool
+signin_is_ours(const struct request *r)
+{
+	struct str site;
+
+	if (str_is(http_str(&r->head, r->head.method), "POST"))
+		return request_origin_known(r);
+	return !http_get(&r->head, "Sec-Fetch-Site", &site) || !str_is(site, "cross-site");
+}
+
+void
+signin_logout(struct request *r, struct str body)
+{
+	(void)body;
+	if (!signin_is_ours(r)) {
+		request_refuse(r, 403, "Pages of this origin may not sign out here.");
+		return;
+	}
+	if (r->login != NULL)
+		login_end(r->login);
+	r->login = NULL;
+	request_answer(r, "application/json", "Set-Cookie: " LOGIN_COOKIE "=; Path=/; HttpOnly; "
+	    "SameSite=Lax; Max-Age=0\r\n", STR_LIT("{\"status\":\"unauthorized\"}\n"));
+}
+
+/* ---- who am I, and what is here ---- */
+
+static bool
+signin_is_admin(const struct conf *c, const char *user)
+{
+	struct buf jid = BUF_INIT(0);
+	bool is = false;
+
+	for (size_t i = 0; i < c->auth_admins.n && !is; i++) {
+		buf_clear(&jid);
+		is = jid_bare(str_of(c->auth_admins.v[i]), &jid) && str_is(buf_view(&jid), user);
+	}
+	buf_free(&jid);
+	return is;
+}
+
+/* The most that the user is, and everything he is. */
+static void
+signin_roles(const struct web *w, const char *user, struct jsonw *out)
+{
+	const struct roster_person *p = roster_person(hub_roster(w->hub), str_of(user));
+	const struct {
+		const char *name;
+		bool is;
+	} roles[] = {
+		{ "admin", signin_is_admin(w->conf, user) },
+		{ "teacher", p != NULL && p->n_classes > 0 },
+		{ "student", roster_by_jid(hub_roster(w->hub), str_of(user)) != NULL },
+		{ "guardian", p != NULL && p->n_wards > 0 },
+	};
+	const char *most = "guest";
+
+	jsonw_key(out, "roles");
+	jsonw_array(out);
+	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+		if (roles[i].is)
+			jsonw_z(out, roles[i].name);
+	jsonw_array_end(out);
+	for (size_t i = sizeof roles / sizeof *roles; i > 0; i--)
+		if (roles[i - 1].is)
+			most = roles[i - 1].name;
+	jsonw_kz(out, "role", most);
+}
+
+static void
+signin_names(const struct roster *r, const char *user, struct jsonw *out)
+{
+	const struct roster_student *s = roster_by_jid(r, str_of(user));
+	const struct roster_person *p = roster_person(r, str_of(user));
+
+	jsonw_kz(out, "name", s != NULL ? s->name : p != NULL ? p->name : "");
+	jsonw_kz(out, "given_name", s != NULL ? s->given : p != NULL ? p->given : NULL);
+	jsonw_kz(out, "family_name", s != NULL ? s->family : p != NULL ? p->family : NULL);
+	jsonw_kz(out, "email", s != NULL ? s->email : p != NULL ? p->email : NULL);
+}
+
+void
+signin_userinfo(struct request *r, struct str body)
+{
+	struct buf json = BUF_INIT(0);
+	struct jsonw out = jsonw_to(&json);
+
+	(void)body;
+	if (r->login == NULL) {
+		jsonw_null(&out);
+	} else {
+		jsonw_object(&out);
+		jsonw_kz(&out, "user_id", login_user(r->login));
+		signin_names(hub_roster(r->web->hub), login_user(r->login), &out);
+		jsonw_kz(&out, "picture", "/auth/default-avatar.svg");
+		jsonw_kbool(&out, "authorized", true);
+		jsonw_kint(&out, "session_s", login_left(r->login));
+		signin_roles(r->web, login_user(r->login), &out);
+		jsonw_object_end(&out);
+	}
+	request_answer_json(r, &json);
+}
+
+void
+signin_config(struct request *r, struct str body)
+{
+	static const char *const others[] = { "google_oauth", "http_basic_auth", "lti_auth" };
+	struct buf json = BUF_INIT(0);
+	struct jsonw out = jsonw_to(&json);
+
+	(void)body;
+	jsonw_object(&out);
+	jsonw_kz(&out, "mode", "server");
+	jsonw_key(&out, "modules");
+	jsonw_object(&out);
+	jsonw_object_end(&out);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		jsonw_kbool(&out, others[i], false);
+	jsonw_kbool(&out, "password_auth", r->web->auth != NULL);
+	jsonw_key(&out, "theme");
+	jsonw_object(&out);
+	jsonw_kz(&out, "server_name", r->web->conf->organisation);
+	jsonw_object_end(&out);
+	jsonw_kz(&out, "feed", "/wsapi/feed");
+	jsonw_object_end(&out);
+	request_answer_json(r, &json);
+}
+
+void
+signin_avatar(struct request *r, struct str body)
+{
+	(void)body;
+	request_answer(r, "image/svg+xml", "", STR_LIT(
+	    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 64 64\">"
+	    "<rect width=\"64\" height=\"64\" fill=\"#d6dbdf\"/>"
+	    "<circle cx=\"32\" cy=\"24\" r=\"11\" fill=\"#85929e\"/>"
+	    "<path d=\"M10 60a22 20 0 0 1 44 0z\" fill=\"#85929e\"/></svg>\n"));
+}

@@ -21,7 +21,7 @@ struct optout_row {
 struct optout {
 	const struct roster *roster;
 	struct optout_row *rows;
-	size_t n, n_classes;
+	size_t n;
 };
 
 /* ---- names ---- */
@@ -93,7 +93,6 @@ optout_add(struct optout *o, enum optout_kind kind, struct str name,
     const struct conf_opt_out *rule)
 {
 	o->rows[o->n++] = (struct optout_row){ kind, name, rule, optout_until(rule) };
-	o->n_classes += kind == OPTOUT_CLASS;
 }
 
 /* A student is found by the name in the rule, as an address too, and by the id
@@ -107,7 +106,7 @@ optout_add_student(struct optout *o, struct str name, const struct conf_opt_out 
 	if (memchr(name.p, '@', name.n) != NULL)
 		optout_add(o, OPTOUT_EMAIL, name, rule);
 	if (o->roster != NULL)
-		s = roster_student(o->roster, name);
+		s = roster_identify(o->roster, name);
 	if (s != NULL && !str_is(name, s->id))
 		optout_add(o, OPTOUT_STUDENT, str_of(s->id), rule);
 }
@@ -219,27 +218,38 @@ optout_look(struct optout_search *q, enum optout_kind kind, struct str name)
 static struct str
 optout_plain_id(struct str id)
 {
-	size_t prefix = str_starts(id, IDENT_UNVERIFIED) ? strlen(IDENT_UNVERIFIED) : 0;
+	size_t prefix = strlen(IDENT_UNVERIFIED);
 
-	return (struct str){ id.p + prefix, id.n - prefix };
+	return str_starts(id, IDENT_UNVERIFIED) ? (struct str){ id.p + prefix, id.n - prefix } : id;
 }
 
-static void
-optout_look_student(struct optout_search *q, const struct optout_who *who)
+/* Whom the roster knows by the first of these names that it knows. */
+static const struct roster_student *
+optout_student(const struct roster *r, const struct optout_who *who)
 {
-	if (who->id.n > 0)
-		optout_look(q, OPTOUT_STUDENT, optout_plain_id(who->id));
-	optout_look(q, OPTOUT_STUDENT, who->user_id);
-	optout_look(q, OPTOUT_EMAIL, who->email);
-}
-
-static void
-optout_look_classes(struct optout_search *q, const struct optout_who *who)
-{
+	const struct str names[] = { optout_plain_id(who->id), who->user_id, who->email };
 	const struct roster_student *s = NULL;
 
-	if (q->rules->n_classes > 0 && q->rules->roster != NULL && who->id.n > 0)
-		s = roster_student(q->rules->roster, optout_plain_id(who->id));
+	for (size_t i = 0; r != NULL && s == NULL && i < sizeof names / sizeof *names; i++)
+		if (names[i].n > 0)
+			s = roster_identify(r, names[i]);
+	return s;
+}
+
+static void
+optout_look_student(struct optout_search *q, const struct optout_who *who,
+    const struct roster_student *s)
+{
+	optout_look(q, OPTOUT_STUDENT, optout_plain_id(who->id));
+	optout_look(q, OPTOUT_STUDENT, who->user_id);
+	optout_look(q, OPTOUT_EMAIL, who->email);
+	if (s != NULL)
+		optout_look(q, OPTOUT_STUDENT, str_of(s->id));
+}
+
+static void
+optout_look_classes(struct optout_search *q, const struct roster_student *s)
+{
 	for (size_t i = 0; s != NULL && i < s->n_classes; i++)
 		optout_look(q, OPTOUT_CLASS, str_of(s->classes[i]->name));
 }
@@ -313,13 +323,15 @@ struct optout_rule
 optout_find(const struct optout *o, const struct optout_who *who, int64_t now_us)
 {
 	struct optout_search q = { o, now_us, NULL };
+	const struct roster_student *student;
 	struct optout_rule r;
 
 	if (o == NULL)
 		return optout_rule(OPTOUT_TRANSMIT);
-	optout_look_student(&q, who);
+	student = optout_student(o->roster, who);
+	optout_look_student(&q, who, student);
 	if (q.best == NULL)
-		optout_look_classes(&q, who);
+		optout_look_classes(&q, student);
 	if (q.best == NULL && !who->unheard)
 		optout_look_domains(&q, optout_domain(who->email));
 	if (q.best == NULL)

@@ -235,6 +235,30 @@ test_names(void **state)
 	optout_free(o);
 }
 
+/* Any name of the roster's means its student, whoever the client says to be. */
+static void
+test_known_by(void **state)
+{
+	struct conf_opt_out rules[] = {
+		RULE("student:kid@s.example", "DROP", "rule"),
+		RULE("class:8a", "MAINTAIN", "class"),
+	};
+	struct conf c = { .opt_outs = rules, .n_opt_outs = COUNT(rules) };
+	struct roster *r = roster_of("7b,teacher,t,t@s,\n7b,student,gc-1,kid@s.example,\n"
+	    "8a,student,gc-2,two@s.example,\n");
+	struct optout *o = optout_new(&c, r);
+	(void)state;
+
+	falls_under(o, (struct optout_who){ .id = STR_LIT("gc-1") }, 0, "rule");
+	falls_under(o, (struct optout_who){ .id = STR_LIT("lti-9"),
+	    .email = STR_LIT("kid@s.example") }, 0, "rule");
+	falls_under(o, (struct optout_who){ .id = STR_LIT("lti-9"),
+	    .email = STR_LIT("two@s.example") }, 0, "class");
+	falls_under(o, (struct optout_who){ .id = STR_LIT("lti-9") }, 0, "");
+	optout_free(o);
+	roster_free(r);
+}
+
 /* A rule holds through its last day, or up to its moment; then the next one does. */
 static void
 test_until(void **state)
@@ -281,6 +305,7 @@ main(void)
 		cmocka_unit_test(test_closest),
 		cmocka_unit_test(test_equally_close),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_known_by),
 		cmocka_unit_test(test_until),
 	};
 

@@ -213,8 +213,10 @@ ${this.o.config ?? ''}
 	bin(name) { return path.join(this.build, name); }
 
 	async startLecternd() {
+		const began = performance.now();
 		this.lecternd.spawn(this.bin('lecternd'), ['-c', this.at('lectern.conf')]);
 		await this.lecternd.ready(() => answersHttp(this.host, this.ports.web, this.o.tls));
+		this.startSeconds = (performance.now() - began) / 1000;
 	}
 
 	/** lecternctl with this configuration; answers its standard output. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // bench: what `./dev bench` prints: ratios measured in one run, ours and its
 // baseline in turns, with minimum, median and maximum. Never asserted anywhere.
-//   ./dev bench [ingest] [memory] [start] [latency] [xmpp] [--rounds N] [--servers LIST] [--smoke]
+//   ./dev bench [ingest] [memory] [start] [latency] [xmpp] [kvs] [students] [rosters] [--rounds N] [--servers LIST] [--smoke]
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -10,9 +10,10 @@ import { parseArgs } from 'node:util';
 import { BUILD, bench, endAll } from './common.mjs';
 import { ingest, memory, startup } from './ingest.mjs';
 import { latency } from './latency.mjs';
+import { kvs, rosters, students } from './backends.mjs';
 import { xmpp } from './xmpp.mjs';
 
-const parts = { ingest, memory, start: startup, latency, xmpp };
+const parts = { ingest, memory, start: startup, latency, xmpp, kvs, students, rosters };
 const { values: args, positionals } = parseArgs({
 	allowPositionals: true,
 	options: {

@@ -16,6 +16,12 @@ export const at = (v, q) => ordered(v)[Math.min(v.length - 1, Math.floor(v.lengt
 export const median = (v) => at(v, 0.5);
 export const spread = (v, digits = 2) => `min ${Math.min(...v).toFixed(digits)}  median ${median(v).toFixed(digits)}  max ${Math.max(...v).toFixed(digits)}`;
 export const rss = (pid) => Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) * 1024;
+/** Seconds that it takes. */
+export async function timed(f) {
+	const t = process.hrtime.bigint();
+	await f();
+	return Number(process.hrtime.bigint() - t) / 1e9;
+}
 export const pause = (ms) => new Promise((r) => setTimeout(r, ms));
 
 /** Seconds of CPU a process has used, all threads that live. */
@@ -42,9 +48,11 @@ export function run(...command) {
 let count = 0;
 const running = new Set();
 
-export async function instance(options) {
+/** Options: those of an instance, and seed: the state folder whose journal it begins with. */
+export async function instance({ seed, ...options }) {
 	const d = new Instance({ dir: path.join(bench.work, `d${++count}`), server: 'none', logLevel: 'warning', ...options });
 	running.add(d);
+	if (seed) for (const f of ['journal', 'organisation.key']) fs.cpSync(path.join(seed, f), path.join(d.dir, f), { recursive: true });
 	return d.start();
 }
 

@@ -7,14 +7,14 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { freePorts, waitFor } from '../../tools/instance.mjs';
 import { keystroke, save } from '../../tools/class.mjs';
-import { BUILD, bench, cpu, end, instance, median, rss, run, spread } from './common.mjs';
+import { BUILD, bench, cpu, end, instance, median, rss, run, spread, timed } from './common.mjs';
 
 const SEQ = 1000000000; // the load generator puts the real number here
 
-const load = async (port, connections, events, file, finish) =>
-	JSON.parse(await run(path.join(BUILD, 'bench_load'), port, connections, events, file, finish));
+export const load = async (port, connections, events, file, finish, first = 0) =>
+	JSON.parse(await run(path.join(BUILD, 'bench_load'), port, connections, events, file, finish, first));
 
-const scale = () => (bench.smoke ? 0.01 : 1);
+export const scale = () => (bench.smoke ? 0.01 : 1);
 
 async function sink() {
 	const [port] = await freePorts(1);
@@ -23,7 +23,7 @@ async function sink() {
 	return { port, child };
 }
 
-function eventFiles() {
+export function eventFiles() {
 	const now = 1795455148000;
 	const line = (e) => JSON.stringify({ seq: SEQ, ...e }) + '\n';
 	// About 0.9 kB, as a keystroke in a document with a long title is.
@@ -77,7 +77,6 @@ export async function startup() {
 	await load(d.ports.web, 100, records / 100, file, 'ack');
 	await d.lecternd.stop('SIGKILL');
 	const journal = path.join(d.state, 'journal');
-	const timed = async (f) => { const t = process.hrtime.bigint(); await f(); return Number(process.hrtime.bigint() - t) / 1e9; };
 	const hash = () => { const h = createHash('sha256'); for (const f of fs.readdirSync(journal)) if (f.endsWith('.journal')) h.update(fs.readFileSync(path.join(journal, f))); h.digest(); };
 	const replay = [], tail = [];
 	for (let i = 0; i < bench.rounds; i++) {

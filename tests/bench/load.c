@@ -3,11 +3,11 @@
  * send prepared events as fast as the server takes them, the same bytes to
  * lecternd and to the bare sink.
  *
- *   bench_load PORT CONNECTIONS EVENTS FILE ack|pong   prints {"events":n,"seconds":s}
+ *   bench_load PORT CONNECTIONS EVENTS FILE ack|pong [FIRST]   prints {"events":n,"seconds":s}
  *   bench_load PORT CONNECTIONS 0 - idle               opens them, says "idle", waits for end of input
  *
  * FILE holds one event a line, with "seq":1000000000 where its number goes.
- * EVENTS is per connection. It is done when the last event of every connection
+ * EVENTS is per connection; students are b0, b1, ... or from bFIRST on. It is done when the last event of every connection
  * was acknowledged, or, for the sink, when the pong after it came back. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -225,7 +225,7 @@ load_read(struct connection *c)
 }
 
 static void
-load_connect(struct connection *c, int port, unsigned i)
+load_connect(struct connection *c, int port, unsigned i, unsigned user)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	char text[512], fields[256];
@@ -257,7 +257,7 @@ load_connect(struct connection *c, int port, unsigned i)
 	}
 	snprintf(fields, sizeof fields, "{\"event\":\"lock_fields\",\"fields\":{\"source\":"
 	    "\"org.mitros.writing_analytics\",\"user_id\":\"b%u\",\"stream\":\"%d-%u-%ld\"}}",
-	    i, (int)getpid(), i, (long)time(NULL));
+	    user, (int)getpid(), i, (long)time(NULL));
 	n = load_frame(frame, 1, fields, strlen(fields), &payload);
 	if (write(c->fd, frame, n) != (ssize_t)n || fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0)
 		load_die("first frame");
@@ -318,22 +318,24 @@ main(int argc, char **argv)
 {
 	struct rlimit files = { 65536, 65536 };
 	struct connection *all;
-	unsigned n;
+	unsigned n, first = 0;
 	double seconds;
 
-	if (argc != 6) {
-		fputs("usage: bench_load PORT CONNECTIONS EVENTS FILE ack|pong|idle\n", stderr);
+	if (argc < 6 || argc > 7) {
+		fputs("usage: bench_load PORT CONNECTIONS EVENTS FILE ack|pong|idle [FIRST]\n", stderr);
 		return 64;
 	}
 	setrlimit(RLIMIT_NOFILE, &files);
 	n = (unsigned)strtoul(argv[2], NULL, 10);
 	load_events = (unsigned)strtoul(argv[3], NULL, 10);
+	if (argc == 7)
+		first = (unsigned)strtoul(argv[6], NULL, 10);
 	load_acks = strcmp(argv[5], "ack") == 0;
 	all = calloc(n, sizeof *all);
 	if (strcmp(argv[5], "idle") != 0)
 		load_read_events(argv[4]);
 	for (unsigned i = 0; i < n; i++)
-		load_connect(&all[i], (int)strtol(argv[1], NULL, 10), i);
+		load_connect(&all[i], (int)strtol(argv[1], NULL, 10), i, first + i);
 	if (strcmp(argv[5], "idle") == 0)
 		return load_idle(all, n);
 	seconds = load_run(all, n);

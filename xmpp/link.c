@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/conn.h"
 #include "base/crypt.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "xmpp/link_conn.h"
 #include "xmpp/link_rival.h"
 #include "xmpp/stanza.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* loop: owns the one libuv loop: time, timers, deferred calls, work for the
  * pool, signals, descriptors of other libraries, and the hooks run before the
- * loop sleeps. Rooms that need sockets of their own (xmpp/link, web/server, the
+ * loop sleeps. Rooms that need sockets of their own (base/conn, web/server, the
  * control socket) take loop_uv(). */
 #ifndef LECTERN_BASE_LOOP_H
 #define LECTERN_BASE_LOOP_H

@@ -33,7 +33,7 @@ owner() { # owner HEADER-PATTERN ALLOWED-PATTERN
 		[[ $f =~ ^($2)$ ]] || complain "$f includes <$1>, whose owner is $2"
 	done
 }
-owner 'uv\.h' 'src/base/(loop|spawn)\.c|src/control\.c|xmpp/link[a-z_]*\.[ch]|web/(server|listen)\.[ch]'
+owner 'uv\.h' 'src/base/(loop|conn|spawn)\.c|src/control\.c|web/(server|listen)\.[ch]'
 owner 'libwebsockets\.h' 'web/(server|tls)\.[ch]'
 owner 'expat\.h' 'xmpp/xml[a-z_]*\.[ch]'
 owner 'openssl/' 'src/base/crypt\.c|web/tls\.c|src/ctl/wsock\.c'

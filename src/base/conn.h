@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* link_conn: bytes to and from one server: resolving, connecting, reading,
- * writing. Knows no XMPP. The process must ignore SIGPIPE. */
-#ifndef LECTERN_XMPP_LINK_CONN_H
-#define LECTERN_XMPP_LINK_CONN_H
+/* conn: bytes to and from one server: resolving, connecting, reading,
+ * writing. Knows no protocol. The process must ignore SIGPIPE. */
+#ifndef LECTERN_BASE_CONN_H
+#define LECTERN_BASE_CONN_H
 
 #include "base/buf.h"
 #include "base/loop.h"
 
 struct conn;
+
+/* Splits "host:port", "[address]:port", "host" (then *port is `standard`) or
+ * "unix:/path" into what conn_new takes. *host is for the caller to mem_free,
+ * also when it does not read, which is false. */
+bool conn_address(const char *address, int standard, char **host, int *port);
 
 /* Called through the loop, never inside conn_new; conn_free is allowed in each. */
 struct conn_ops {

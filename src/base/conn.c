@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* link_conn: one socket of libuv. The handle outlives the conn until libuv has
+/* conn: one socket of libuv. The handle outlives the conn until libuv has
  * closed it, and so does a name look-up under way; both then point to no conn. */
-#include "xmpp/link_conn.h"
+#include "base/conn.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <uv.h>
 
 #include "base/mem.h"
@@ -79,7 +80,7 @@ conn_lost(struct conn *c, int why)
 {
 	conn_drop_handle(c);
 	c->ops->lost(c->arg, c->open, c->passed_over ? "the host is another machine, and the stream "
-	    "to it would not be encrypted (xmpp.insecure_ok)" : uv_strerror(why));
+	    "to it would not be encrypted (insecure_ok)" : uv_strerror(why));
 }
 
 /* ---- reading and writing ---- */
@@ -229,6 +230,33 @@ conn_unix(struct conn *c, const char *path)
 
 	uv_pipe_init(loop_uv(c->loop), &h->uv.pipe, 0);
 	uv_pipe_connect(&h->connect, &h->uv.pipe, path, conn_connected_cb);
+}
+
+static bool
+conn_port(const char *text, int *port)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	*port = (int)n;
+	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && n > 0 && n <= 65535;
+}
+
+bool
+conn_address(const char *address, int standard, char **host, int *port)
+{
+	bool bracket = address[0] == '[';
+	const char *end = address + bracket + strcspn(address + bracket, bracket ? "]" : ":");
+
+	*port = standard;
+	if (strncmp(address, "unix:", 5) == 0) {
+		*host = mem_strdup(address + 5);
+		return (*host)[0] == '/';
+	}
+	*host = mem_dup(address + bracket, (size_t)(end - address) - bracket);
+	if ((*host)[0] == '\0' || (*host)[0] == '/' || (bracket && *end++ != ']'))
+		return false;
+	return *end == '\0' || (*end == ':' && conn_port(end + 1, port));
 }
 
 struct conn *

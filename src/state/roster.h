@@ -69,6 +69,7 @@ struct roster_options {
 	const struct conf *conf;  /* its readers are let in; NULL: none */
 	const struct str *seen;   /* ids of the students who sent events, for "all" */
 	size_t n_seen;
+	int64_t now_s;            /* for dates in the source; 0: the clock */
 };
 
 /* What conf says, without the students seen. */
@@ -93,6 +94,9 @@ struct roster_backend {
 
 /* The table; a row here (and in roster.c) is all a new backend needs. */
 extern const struct roster_backend roster_csv;
+extern const struct roster_backend roster_oneroster;
+extern const struct roster_backend roster_files;
+extern const struct roster_backend roster_all;
 
 /* NULL with *why (mem_free it), which names the known ones. */
 const struct roster_backend *roster_backend(const char *name, char **why);
@@ -160,6 +164,7 @@ struct roster_row {
 	struct str person;       /* id of a teacher or guardian in the source */
 	struct str jid;
 	struct str login;        /* with the domain of the options the JID, when there is none */
+	bool no_login;           /* who may not sign in has no JID, whatever is said here */
 	struct str email, name, given, family;
 	const struct str *aliases; /* of the student */
 	size_t n_aliases;
@@ -167,6 +172,13 @@ struct roster_row {
 };
 #define ROSTER_TEXT_MAX 1024   /* bytes of any of these */
 #define ROSTER_ROWS_MAX ((size_t)1000000)
+
+/* The beginning and the end of a load: an empty roster as o wants it; and sealed,
+ * or NULL with *why (mem_free it), r freed, when nobody is in it although o does not
+ * allow that. `source` is what the log calls the place. */
+struct roster *roster_begin(const struct roster_options *o);
+struct roster *roster_finish(struct roster *r, const struct roster_options *o, const char *source,
+    char **why);
 
 /* The domain of o, for rows without a JID: login@domain, else the e-mail address
  * if it is in that domain. */
@@ -179,6 +191,8 @@ void roster_set_domain(struct roster *r, const char *domain);
  * known, more rows than a roster may have. The roster is then only good for
  * roster_free. */
 enum err roster_add(struct roster *r, const struct roster_row *row, const char **why);
+/* Whether a person of this row has a JID, or gets one from the domain. */
+bool roster_has_jid(const struct roster *r, const struct roster_row *row);
 void roster_note(struct roster *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The rows from which the roster could be made again: a student's once per class,
  * a teacher's once per class, a guardian's once per ward. False when each did. */

@@ -348,22 +348,43 @@ roster_in_domain(struct str email, const char *domain)
 	return in;
 }
 
+/* Appends the JID that the domain gives the row, if it does. */
+static void
+roster_made_jid(const struct roster *r, const struct roster_row *row, struct buf *out)
+{
+	struct buf made = BUF_INIT(0);
+
+	if (r->domain == NULL || row->no_login)
+		return;
+	if (row->login.n > 0 && memchr(row->login.p, '@', row->login.n) == NULL)
+		buf_printf(&made, "%.*s@%s", STR_ARG(row->login), r->domain);
+	else if (roster_in_domain(row->email, r->domain))
+		buf_str(&made, row->email);
+	if (made.len > 0)
+		(void)roster_jid(buf_view(&made), out); /* a user name may be no JID's */
+	buf_free(&made);
+}
+
 /* The row's JID in canonical form; false when it has one that is none. */
 static bool
 roster_row_jid(const struct roster *r, const struct roster_row *row, struct buf *out)
 {
-	struct buf made = BUF_INIT(0);
-	bool ok = true;
+	if (row->jid.n > 0 && !row->no_login)
+		return roster_jid(row->jid, out);
+	roster_made_jid(r, row, out);
+	return true;
+}
 
-	if (row->jid.n > 0)
-		ok = roster_jid(row->jid, out);
-	else if (r->domain != NULL && row->login.n > 0 && !memchr(row->login.p, '@', row->login.n)) {
-		buf_printf(&made, "%.*s@%s", STR_ARG(row->login), r->domain);
-		ok = roster_jid(buf_view(&made), out);
-	} else if (r->domain != NULL && roster_in_domain(row->email, r->domain))
-		ok = roster_jid(row->email, out);
-	buf_free(&made);
-	return ok;
+bool
+roster_has_jid(const struct roster *r, const struct roster_row *row)
+{
+	struct buf jid = BUF_INIT(0);
+	bool has;
+
+	roster_made_jid(r, row, &jid);
+	has = (row->jid.n > 0 && !row->no_login) || jid.len > 0;
+	buf_free(&jid);
+	return has;
 }
 
 enum err

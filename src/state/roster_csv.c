@@ -1,117 +1,76 @@
 /* SPDX-License-Identifier: MIT */
 /* roster_csv: the roster as one file that a spreadsheet can write:
  *     class,role,id,jid,name
- * RFC 4180 with UTF-8; '#' lines and blank lines are left out. One wrong line
- * refuses the whole file. A cell is plain text and stays on its line. */
+ * and, when they are needed, more columns behind these. RFC 4180 with UTF-8; '#'
+ * lines and blank lines are left out. One wrong line refuses the whole file. A cell
+ * is plain text and stays on its line. */
 #include "base/map.h"
 #include "base/mem.h"
+#include "state/csv.h"
 #include "state/roster.h"
 #include "state/textfile.h"
 
-#define CSV_FILE_MAX ((size_t)256 << 20)
-#define CSV_LINE_MAX ((size_t)64 << 10)
-#define CSV_CELL_MAX ((size_t)1 << 10)
-#define CSV_ROWS_MAX ((size_t)1000000)
+#define TABLE_FILE_MAX ((size_t)256 << 20)
+#define TABLE_ALIASES_MAX 8 /* columns of that name */
 
-enum csv_column { CSV_CLASS, CSV_ROLE, CSV_ID, CSV_JID, CSV_NAME, CSV_COLUMNS };
-
-static const char *const csv_header[] = { "class", "role", "id", "jid", "name" };
-#define CSV_HEADER "class,role,id,jid,name"
-
-static const char *const csv_roles[] = {
-	[ROSTER_TEACHER] = "teacher",
-	[ROSTER_STUDENT] = "student",
-	[ROSTER_GUARDIAN] = "guardian",
+/* The first five in this order, the others as somebody likes. */
+enum table_column {
+	CLASS, ROLE, ID, JID, NAME, TITLE, LOGIN, EMAIL, GIVEN, FAMILY, PERSON, COLUMNS
 };
 
-struct csv {
+static const char *const table_columns[] = { "class", "role", "id", "jid", "name", "title",
+	"login", "email", "given", "family", "person" };
+#define TABLE_HEADER "class,role,id,jid,name"
+#define TABLE_MORE "title, login, email, given, family, person, alias"
+
+struct table {
 	struct roster *roster;
-	size_t line, rows;
-	bool has_header;
-	struct map *wards; /* id of a guardian's row -> (char *)0 + its line */
-	struct buf cell[CSV_COLUMNS];
+	struct csv csv;
+	size_t line;
+	struct map *wards;      /* id of a guardian's row -> (char *)0 + its line */
+	size_t at[COLUMNS];
+	size_t alias[TABLE_ALIASES_MAX];
+	size_t n_aliases;
 };
 
-/* ---- one line into cells ---- */
+/* ---- the first line ---- */
 
-/* Reads the cell at *rest up to its comma. NULL, or what is wrong. */
-static const char *
-csv_cell(struct str *rest, struct buf *out)
+static bool
+table_knows(const char *const *names, size_t n, struct str name)
 {
-	const char *p = rest->p, *end = p + rest->n;
-	bool quoted = p < end && *p == '"';
-
-	buf_clear(out);
-	if (quoted)
-		for (p++;; p++) {
-			if (p == end)
-				return "a quote that is not closed on its line, expected \" at the end of the cell";
-			if (*p == '"' && (p + 1 == end || p[1] != '"'))
-				break;
-			p += *p == '"';
-			buf_byte(out, *p);
-		}
-	else
-		for (; p < end && *p != ',' && *p != '"'; p++)
-			buf_byte(out, *p);
-	p += quoted;
-	if (p < end && *p != ',')
-		return "a quote or text out of place, expected the whole cell in quotes and quotes in it doubled";
-	*rest = (struct str){ p, (size_t)(end - p) };
-	return out->failed ? "a cell of more than 1024 bytes" : NULL;
+	for (size_t i = 0; i < n; i++)
+		if (str_is(name, names[i]))
+			return true;
+	return false;
 }
 
-/* Spreadsheets leave spaces at either end, which nobody sees or means. */
-static void
-csv_trim(struct buf *cell)
-{
-	size_t n = 0;
-
-	while (cell->len > 0 && cell->data[cell->len - 1] == ' ')
-		cell->len--;
-	while (n < cell->len && cell->data[n] == ' ')
-		n++;
-	buf_shift(cell, n);
-}
-
-/* Cuts the line into exactly CSV_COLUMNS cells. NULL, or what is wrong. */
+/* An unknown column is refused: it may be one that was meant to count. */
 static const char *
-csv_cells(struct csv *c, struct str line)
+table_header(struct table *t)
 {
-	for (size_t i = 0; i < CSV_COLUMNS; i++) {
-		const char *wrong = csv_cell(&line, &c->cell[i]);
-
-		if (wrong != NULL)
-			return wrong;
-		csv_trim(&c->cell[i]);
-		if (i + 1 == CSV_COLUMNS)
-			break;
-		if (line.n == 0)
-			return "fewer than 5 cells, expected " CSV_HEADER;
-		line.p++;
-		line.n--;
+	for (size_t i = 0; i < COLUMNS; i++)
+		t->at[i] = csv_column(&t->csv, table_columns[i]);
+	for (size_t i = 0; i <= NAME; i++)
+		if (t->at[i] != i)
+			return "no header, expected " TABLE_HEADER;
+	for (size_t i = NAME + 1; i < t->csv.n; i++) {
+		if (str_is(csv_cell(&t->csv, i), "alias") && t->n_aliases < TABLE_ALIASES_MAX)
+			t->alias[t->n_aliases++] = i;
+		else if (!table_knows(table_columns, COLUMNS, csv_cell(&t->csv, i)))
+			return "a column that is not known, expected " TABLE_HEADER " and behind these "
+			    TABLE_MORE;
 	}
-	return line.n > 0 ? "more than 5 cells, expected " CSV_HEADER : NULL;
-}
-
-/* ---- lines into rows ---- */
-
-static const char *
-csv_check_header(struct csv *c)
-{
-	for (size_t i = 0; i < CSV_COLUMNS; i++)
-		if (!str_is(buf_view(&c->cell[i]), csv_header[i]))
-			return "no header, expected " CSV_HEADER;
-	c->has_header = true;
 	return NULL;
 }
 
+/* ---- rows ---- */
+
 static bool
-csv_role(struct str name, enum roster_role *out)
+table_role(struct str name, enum roster_role *out)
 {
-	for (size_t i = 0; i < sizeof csv_roles / sizeof *csv_roles; i++) {
-		if (str_is(name, csv_roles[i])) {
-			*out = (enum roster_role)i;
+	for (enum roster_role r = ROSTER_TEACHER; r <= ROSTER_GUARDIAN; r++) {
+		if (str_is(name, roster_role_name(r))) {
+			*out = r;
 			return true;
 		}
 	}
@@ -121,140 +80,104 @@ csv_role(struct str name, enum roster_role *out)
 /* Remembers the line of a guardian's row, so that one whose student never comes
  * can be named. */
 static void
-csv_note_ward(struct csv *c)
+table_note_ward(struct table *t)
 {
-	struct str id = buf_view(&c->cell[CSV_ID]);
+	struct str id = csv_cell(&t->csv, ID);
 
-	if (map_get(c->wards, id) == NULL)
-		map_put(c->wards, id, (void *)(uintptr_t)c->line);
+	if (map_get(t->wards, id) == NULL)
+		map_put(t->wards, id, (void *)(uintptr_t)t->line);
 }
 
 static const char *
-csv_row(struct csv *c)
+table_row(struct table *t)
 {
-	enum roster_role role;
+	const struct csv *c = &t->csv;
+	struct str aliases[TABLE_ALIASES_MAX];
+	struct roster_row row = {
+		.class = csv_cell(c, CLASS), .id = csv_cell(c, ID), .jid = csv_cell(c, JID),
+		.name = csv_cell(c, NAME), .title = csv_cell(c, t->at[TITLE]),
+		.login = csv_cell(c, t->at[LOGIN]), .email = csv_cell(c, t->at[EMAIL]),
+		.given = csv_cell(c, t->at[GIVEN]), .family = csv_cell(c, t->at[FAMILY]),
+		.person = csv_cell(c, t->at[PERSON]), .aliases = aliases,
+		.n_aliases = t->n_aliases, .line = t->line,
+	};
 	const char *wrong;
 
-	if (++c->rows > CSV_ROWS_MAX)
-		return "more rows than a roster may have, expected at most 1000000";
-	if (!csv_role(buf_view(&c->cell[CSV_ROLE]), &role))
+	for (size_t i = 0; i < t->n_aliases; i++)
+		aliases[i] = csv_cell(c, t->alias[i]);
+	if (!table_role(csv_cell(c, ROLE), &row.role))
 		return "not a role, expected teacher, student or guardian";
-	if (role == ROSTER_GUARDIAN)
-		csv_note_ward(c);
-	roster_add(c->roster, &(struct roster_row){
-		.role = role,
-		.class = buf_view(&c->cell[CSV_CLASS]),
-		.id = buf_view(&c->cell[CSV_ID]),
-		.jid = buf_view(&c->cell[CSV_JID]),
-		.name = buf_view(&c->cell[CSV_NAME]),
-		.line = c->line,
-	}, &wrong);
+	if (row.role == ROSTER_GUARDIAN)
+		table_note_ward(t);
+	roster_add(t->roster, &row, &wrong);
 	return wrong;
-}
-
-static const char *
-csv_line(struct csv *c, struct str line)
-{
-	const char *wrong;
-
-	if (line.n > CSV_LINE_MAX)
-		return "a line of more than 64 KiB";
-	if (line.n == 0 || line.p[0] == '#')
-		return NULL;
-	wrong = csv_cells(c, line);
-	if (wrong != NULL)
-		return wrong;
-	return c->has_header ? csv_row(c) : csv_check_header(c);
 }
 
 /* The first guardian's row whose id no student's row has. */
 static const char *
-csv_check_wards(struct csv *c)
+table_check_wards(struct table *t)
 {
 	struct map_iter it = { 0 };
 	size_t first = 0;
 
-	while (map_next(c->wards, &it)) {
+	while (map_next(t->wards, &it)) {
 		size_t line = (size_t)(uintptr_t)it.value;
 
-		if (roster_student(c->roster, it.key)->n_classes == 0 && (first == 0 || line < first))
+		if (roster_student(t->roster, it.key)->n_classes == 0 && (first == 0 || line < first))
 			first = line;
 	}
-	c->line = first;
+	t->line = first;
 	return first > 0 ? "a guardian of nobody, expected the id of a student's row" : NULL;
 }
 
 /* ---- the file ---- */
 
-static bool
-csv_is_utf8(const char *file, struct str text, char **why)
+static const char *
+table_rows(struct table *t)
 {
-	size_t bad = textfile_bad_utf8(text), line = 1;
-
-	if (bad == text.n)
-		return true;
-	for (size_t i = 0; i < bad; i++)
-		line += text.p[i] == '\n';
-	*why = mem_printf("%s:%zu: byte %zu of the file is not UTF-8, expected the file to be saved "
-	    "as UTF-8", file, line, bad);
-	return false;
-}
-
-static bool
-csv_read(struct csv *c, const struct roster_options *o, struct str text, char **why)
-{
-	struct textfile_lines it = textfile_lines(text);
+	enum csv_next next;
 	const char *wrong = NULL;
 
-	if (!csv_is_utf8(o->file, text, why))
-		return false;
-	while (wrong == NULL && textfile_next(&it)) {
-		c->line = it.number;
-		wrong = csv_line(c, it.line);
+	while (wrong == NULL && (next = csv_next(&t->csv)) != CSV_END) {
+		bool first = t->line == 0;
+
+		t->line = t->csv.line;
+		if (next == CSV_WRONG)
+			return t->csv.why;
+		wrong = first ? table_header(t) : table_row(t);
 	}
-	if (wrong == NULL)
-		wrong = csv_check_wards(c);
-	if (wrong != NULL) {
-		*why = mem_printf("%s:%zu: %s", o->file, c->line, wrong);
-		return false;
-	}
-	if (c->rows > 0 || o->allow_empty)
-		return true;
-	*why = mem_printf("%s: no rows, so nobody could read anything; expected " CSV_HEADER
-	    " and rows, or the option that allows an empty roster", o->file);
-	return false;
+	return wrong != NULL ? wrong : table_check_wards(t);
 }
 
 static bool
-csv_seal(struct csv *c, const char *file, char **why)
+table_read(struct table *t, const struct roster_options *o, struct str text, char **why)
 {
 	const char *wrong;
 
-	if (roster_seal(c->roster, &wrong) == ERR_OK)
-		return true;
-	*why = mem_printf("%s: %s", file, wrong);
-	return false;
+	if (!textfile_is_utf8(o->file, text, why))
+		return false;
+	csv_open(&t->csv, text, true);
+	wrong = table_rows(t);
+	if (wrong != NULL)
+		*why = mem_printf("%s:%zu: %s", o->file, t->line, wrong);
+	csv_close(&t->csv);
+	return wrong == NULL;
 }
 
 static struct roster *
-csv_load(const struct roster_options *o, char **why)
+table_load(const struct roster_options *o, char **why)
 {
-	struct csv c = { .roster = roster_new(o->pseudonym_key), .wards = map_new() };
-	struct buf text = BUF_INIT(CSV_FILE_MAX);
-	bool ok;
+	struct table t = { .roster = roster_begin(o), .wards = map_new() };
+	struct buf text = BUF_INIT(TABLE_FILE_MAX);
+	bool ok = textfile_read(o->file, TABLE_FILE_MAX, &text, why) == ERR_OK &&
+	    table_read(&t, o, buf_view(&text), why);
 
-	for (size_t i = 0; i < CSV_COLUMNS; i++)
-		c.cell[i] = BUF_INIT(CSV_CELL_MAX);
-	ok = textfile_read(o->file, CSV_FILE_MAX, &text, why) == ERR_OK &&
-	    csv_read(&c, o, buf_view(&text), why) && csv_seal(&c, o->file, why);
-	for (size_t i = 0; i < CSV_COLUMNS; i++)
-		buf_free(&c.cell[i]);
 	buf_free(&text);
-	map_free(c.wards, NULL);
+	map_free(t.wards, NULL);
 	if (ok)
-		return c.roster;
-	roster_free(c.roster);
+		return roster_finish(t.roster, o, o->file, why);
+	roster_free(t.roster);
 	return NULL;
 }
 
-const struct roster_backend roster_csv = { .name = "csv", .load = csv_load };
+const struct roster_backend roster_csv = { .name = "csv", .load = table_load };

@@ -233,6 +233,31 @@ roster_seal(struct roster *r, const char **why)
 	return ERR_OK;
 }
 
+struct roster *
+roster_begin(const struct roster_options *o)
+{
+	struct roster *r = roster_new(o->pseudonym_key);
+
+	roster_set_domain(r, o->domain);
+	return r;
+}
+
+struct roster *
+roster_finish(struct roster *r, const struct roster_options *o, const char *source, char **why)
+{
+	const char *wrong;
+
+	if (map_size(r->classes) == 0 && !o->allow_empty)
+		*why = mem_printf("%s: no rows, so nobody could read anything; expected teachers and "
+		    "students, or the option allow_empty", source);
+	else if (roster_seal(r, &wrong) != ERR_OK)
+		*why = mem_printf("%s: %s", source, wrong);
+	else
+		return r;
+	roster_free(r);
+	return NULL;
+}
+
 /* ---- a roster as rows again ---- */
 
 static bool

@@ -78,17 +78,18 @@ textfile_once(int fd, size_t max, struct buf *out, const char **what)
 
 /* O_NONBLOCK: opening a FIFO would wait for a writer. */
 static enum err
-textfile_open(const char *path, size_t max, bool secret, struct buf *out, char **why)
+textfile_open(const char *path, size_t max, bool follow, bool secret, struct buf *out,
+    char **why)
 {
 	const char *what = "cannot be opened";
 	enum err e = ERR_IO;
 	int error = 0;
 
 	for (int i = 0; i < TEXTFILE_TRIES; i++) {
-		int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | (secret ? O_NOFOLLOW : 0));
+		int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
 
 		error = errno;
-		if (fd < 0 && secret && error == ELOOP) {
+		if (fd < 0 && !follow && error == ELOOP) {
 			what = "is a symbolic link; name the file itself";
 			e = ERR_FORBIDDEN;
 		}
@@ -116,13 +117,19 @@ textfile_open(const char *path, size_t max, bool secret, struct buf *out, char *
 enum err
 textfile_read(const char *path, size_t max, struct buf *out, char **why)
 {
-	return textfile_open(path, max, false, out, why);
+	return textfile_open(path, max, true, false, out, why);
+}
+
+enum err
+textfile_read_member(const char *path, size_t max, struct buf *out, char **why)
+{
+	return textfile_open(path, max, false, false, out, why);
 }
 
 enum err
 textfile_read_secret(const char *path, size_t max, struct buf *out, char **why)
 {
-	return textfile_open(path, max, true, out, why);
+	return textfile_open(path, max, false, true, out, why);
 }
 
 size_t
@@ -140,6 +147,20 @@ textfile_bad_utf8(struct str text)
 		at += n;
 	}
 	return text.n;
+}
+
+bool
+textfile_is_utf8(const char *path, struct str text, char **why)
+{
+	size_t bad = textfile_bad_utf8(text), line = 1;
+
+	if (bad == text.n)
+		return true;
+	for (size_t i = 0; i < bad; i++)
+		line += text.p[i] == '\n';
+	*why = mem_printf("%s:%zu: byte %zu of the file is not UTF-8, expected the file to be saved "
+	    "as UTF-8", path, line, bad);
+	return false;
 }
 
 struct textfile_lines

@@ -16,8 +16,15 @@ enum err textfile_read(const char *path, size_t max, struct buf *out, char **why
  * others and not writable by its group. */
 enum err textfile_read_secret(const char *path, size_t max, struct buf *out, char **why);
 
+/* The same for a file of a folder that others may fill: a symbolic link, which could
+ * lead out of it, is refused. */
+enum err textfile_read_member(const char *path, size_t max, struct buf *out, char **why);
+
 /* Offset of the first byte that is not UTF-8, or text.n. */
 size_t textfile_bad_utf8(struct str text);
+
+/* Whether the text of that file is; if not, *why (mem_free it) names the place. */
+bool textfile_is_utf8(const char *path, struct str text, char **why);
 
 /* Visits the lines of a text, without their LF or CR LF; a byte order mark at
  * the start is left out:

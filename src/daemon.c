@@ -289,6 +289,7 @@ daemon_free(struct daemon *d)
 	loop_timer_free(d->flush);
 	ingest_free(d->ingest);
 	feed_free(d->feed);
+	daemon_pubsub_free(d);
 	hub_free(d->hub);
 	audit_free(d->audit);
 	kvs_close(d->book);
@@ -341,6 +342,7 @@ static const struct daemon_step {
 	{ EX_CONFIG, daemon_hub },
 	{ EX_CANTCREAT, daemon_audit },
 	{ EX_CONFIG, daemon_ingest },
+	{ EX_CONFIG, daemon_pubsub },
 	{ EX_CONFIG, daemon_xmpp },
 	{ EX_UNAVAILABLE, daemon_control },
 	{ EX_CONFIG, daemon_auth },

@@ -18,6 +18,8 @@
 #include "web/web.h"
 #include "xmpp/service.h"
 
+struct daemon_outlet;
+
 struct daemon {
 	struct conf *conf;
 	struct conf *start; /* the one at the start: producers refer to it */
@@ -33,6 +35,8 @@ struct daemon {
 	struct audit *audit; /* or NULL */
 	struct kvs *states; /* write-behind copy of the states */
 	struct kvs *book;   /* what doors must remember: lasting subscriptions */
+	struct daemon_outlet *outlets; /* nodes published beside XMPP */
+	size_t n_outlets;
 	struct ident_rules *rules;
 	struct ingest *ingest;
 	struct xmpp *xmpp;
@@ -58,6 +62,11 @@ extern const struct control_request daemon_requests[];
 bool daemon_xmpp(struct daemon *d, char **why);
 /* d->about as the configuration has it now. */
 void daemon_about(struct daemon *d);
+
+/* daemon_pubsub.c: a step of the start, its end, and an array for the status */
+bool daemon_pubsub(struct daemon *d, char **why);
+void daemon_pubsub_free(struct daemon *d);
+void daemon_pubsub_status(const struct daemon *d, struct jsonw *w);
 
 /* daemon_admin.c: what the commands of admins do */
 const struct service_admin *daemon_admin(struct daemon *d);

@@ -54,6 +54,8 @@ daemon_status(struct daemon *d, struct jsonw *w)
 		xmpp_status(d->xmpp, w);
 	else
 		jsonw_null(w);
+	jsonw_key(w, "pubsub");
+	daemon_pubsub_status(d, w);
 	jsonw_key(w, "producers");
 	producers_status(d->producers, d->engine, w);
 	jsonw_key(w, "web");

@@ -97,6 +97,9 @@ struct conf {
 	/* kvs */
 	char *kvs_backend;             /* "memory" */
 
+	/* pubsub */
+	struct conf_list pubsub_stores; /* "memory"; empty: none beside XMPP */
+
 	/* xmpp */
 	char *xmpp_host;               /* empty: no XMPP */
 	long xmpp_port;

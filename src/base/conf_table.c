@@ -17,6 +17,7 @@ static const char *const roster_backends[] = { "csv", "oneroster", "files", "sql
 	"postgres", "all", NULL };
 static const char *const kvs_backends[] = { "memory", NULL };
 static const char *const pubsub_backends[] = { "xmpp", "xmpp-server", NULL };
+static const char *const pubsub_stores[] = { "memory", NULL };
 static const char *const auth_backends[] = { "file", "xmpp", NULL };
 static const char *const processes[] = { "daemon", "own", NULL };
 static const char *const actions[] = { "TRANSMIT", "MAINTAIN", "DROP", NULL };
@@ -115,6 +116,9 @@ const struct conf_row conf_rows[] = {
 
 	{ IN("kvs", "backend", kvs_backend, CONF_STRING), .standard = "memory",
 	    .known = kvs_backends, .restart = true, .help = "Where states live" },
+
+	{ IN("pubsub", "backends", pubsub_stores, CONF_LIST), .known = pubsub_stores,
+	    .restart = true, .help = "Where nodes are published beside XMPP" },
 
 	{ IN("xmpp", "host", xmpp_host, CONF_STRING), .standard = "", .restart = true,
 	    .help = "Host of the server's component port; nothing is published when empty" },
@@ -234,6 +238,7 @@ const struct conf_section conf_sections[] = {
 	{ .name = "journal", .help = "The record of accepted events." },
 	{ .name = "roster", .help = "Who teaches and attends what." },
 	{ .name = "kvs", .help = "The store of states." },
+	{ .name = "pubsub", .help = "Readers without XMPP." },
 	{ .name = "xmpp", .help = "The stream to the XMPP server." },
 	{ .name = "auth", .help = "Who may sign in, and how." },
 	{ .name = "audit", .help = "The record of who sees whose data." },

@@ -39,6 +39,8 @@
 	X(METRIC_AUDIT, "audit_lines", "lines of the audit file")              \
 	X(METRIC_AUDIT_LOST, "audit_lost", "lines of the audit file lost because it could not be written") \
 	X(METRIC_REVOKED, "subscriptions_revoked", "subscriptions ended by a roster change") \
+	X(METRIC_PUBSUB_PUBLISHED, "pubsub_published", "changes published to memory and Redis") \
+	X(METRIC_PUBSUB_GAPS, "pubsub_gaps", "times a change from Redis was missing and all of a node was read") \
 	X(METRIC_SIGNIN, "signins", "people who signed in on the web side")       \
 	X(METRIC_SIGNIN_REFUSED, "signins_refused", "wrong passwords there")      \
 	X(METRIC_FEED_EVENTS, "feed_events", "events handed to producers")     \

@@ -17,6 +17,7 @@ struct hub_door;
 struct hub_sub;
 
 #define HUB_READER_SUBS_MAX 1024 /* subscriptions of one reader */
+#define HUB_BATCH_ITEMS 128      /* given to a door at a time, whatever their size */
 
 /* The roster is borrowed; see hub_set_roster. An engine has one hub at a time. */
 struct hub *hub_new(struct loop *l, struct engine *e, const struct roster *r);
@@ -111,6 +112,9 @@ void hub_sub_refresh(struct hub_sub *s);
 /* The same, and before them that nothing else is in the node: for a reader whose
  * subscription the hub takes over from an earlier life. */
 void hub_sub_reset(struct hub_sub *s);
+/* How many items and retractions are pending; in door->deliver and door->retract
+ * without those that it is given. */
+size_t hub_sub_pending(const struct hub_sub *s);
 /* Whether its node is in the roster no more, for anybody; for door->ended. */
 bool hub_sub_is_deleted(const struct hub_sub *s);
 void *hub_sub_user(const struct hub_sub *s);

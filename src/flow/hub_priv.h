@@ -27,7 +27,6 @@
 
 #define HUB_TURN_BATCHES 64 /* in one turn of the loop; the rest in the next */
 #define HUB_TELLING_MS 60000 /* between two lines about what a subscription received */
-#define HUB_BATCH_ITEMS 128 /* in one batch, whatever their size */
 #define HUB_REFUSALS_MAX 20      /* logged one by one in so long */
 #define HUB_REFUSALS_MS 60000
 #define HUB_GONE_MAX 256    /* members of a node that left; more are a purge */

@@ -480,6 +480,12 @@ hub_sub_reset(struct hub_sub *s)
 	hub_sub_purge(s);
 }
 
+size_t
+hub_sub_pending(const struct hub_sub *s)
+{
+	return s->pending;
+}
+
 void *
 hub_sub_user(const struct hub_sub *s)
 {

@@ -6,12 +6,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "child.h"
+#include "flow/cold.h"
 #include "state/snapshot.h"
 
 struct checkpoint {
@@ -56,47 +55,23 @@ checkpoint_write(struct checkpoint *k)
 	return e;
 }
 
-static void
-checkpoint_child(struct checkpoint *k, pid_t parent)
+static bool
+checkpoint_work(void *arg)
 {
-	/* The journal's lock lives as long as any copy of its descriptor: close
-	 * them all, and end with the daemon. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
-		_exit(1);
-	if (close_range(3, ~0U, 0) != 0)
-		_exit(1);
-	_exit(checkpoint_write(k) == ERR_OK ? 0 : 1);
+	return checkpoint_write(arg) == ERR_OK;
 }
 
-/* A child's signals would come to us through libuv's pipe, as if they were ours:
- * a SIGTERM to all processes of the service would be our second one. It takes
- * none but SIGKILL. */
-static pid_t
-checkpoint_fork(void)
-{
-	sigset_t all, old;
-	pid_t child;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	child = fork();
-	if (child != 0)
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return child;
-}
-
+/* While records wait for states that are away, the states are not those of the
+ * position. */
 void
 checkpoint_due(struct checkpoint *k)
 {
 	uint64_t now = engine_position(k->engine);
-	pid_t parent = getpid();
 
-	if (k->child != 0 || now - k->attempted < k->every)
+	if (k->child != 0 || now - k->attempted < k->every || cold_waiting(k->engine) > 0)
 		return;
 	k->attempted = now;
-	k->child = checkpoint_fork();
-	if (k->child == 0)
-		checkpoint_child(k, parent);
+	k->child = child_start(checkpoint_work, k);
 	if (k->child < 0) {
 		log_warning("snapshot: cannot fork: %s", strerror(errno));
 		k->child = 0;
@@ -108,18 +83,12 @@ checkpoint_due(struct checkpoint *k)
 static void
 checkpoint_reap(struct checkpoint *k, bool block)
 {
-	int status = 0;
-	pid_t got;
+	enum child_end end = k->child == 0 ? CHILD_RUNS : child_reap(k->child, block);
 
-	if (k->child == 0)
-		return;
-	do
-		got = waitpid(k->child, &status, block ? 0 : WNOHANG);
-	while (got < 0 && errno == EINTR);
-	if (got == 0)
+	if (end == CHILD_RUNS)
 		return;
 	k->child = 0;
-	if (got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+	if (end == CHILD_DONE) {
 		k->position = k->attempted;
 		log_info("snapshot written position=%llu", (unsigned long long)k->position);
 	} else {
@@ -156,7 +125,7 @@ checkpoint_now(struct checkpoint *k)
 			log_warning("snapshot: cannot end the child: %s", strerror(errno));
 		checkpoint_reap(k, true);
 	}
-	if (engine_position(k->engine) == k->position)
+	if (engine_position(k->engine) == k->position || cold_waiting(k->engine) > 0)
 		return;
 	if (checkpoint_write(k) == ERR_OK)
 		k->position = engine_position(k->engine);

@@ -19,7 +19,6 @@
 #include "daemon_priv.h"
 
 #define DAEMON_JOURNAL_PENDING ((size_t)32 << 20) /* bytes waiting for the disk */
-#define DAEMON_FLUSH_MS 1000      /* write-behind of states to the KVS */
 
 /* ---- the road: commits ---- */
 
@@ -62,29 +61,6 @@ daemon_resume_cb(void *arg)
 	ingest_resume(d->ingest);
 }
 
-static void
-daemon_put_cb(void *arg, const struct state *s, struct str json)
-{
-	kvs_put(arg, str_of(s->key), json, s->position);
-}
-
-static void
-daemon_flushed_cb(void *arg, enum err e)
-{
-	(void)arg;
-	if (e != ERR_OK)
-		log_warning("kvs: flush failed: %s", err_text(e));
-}
-
-static void
-daemon_flush_cb(void *arg)
-{
-	struct daemon *d = arg;
-
-	engine_flush_dirty(d->engine, daemon_put_cb, d->states);
-	kvs_flush(d->states, daemon_flushed_cb, d);
-}
-
 /* ---- start ---- */
 
 static bool
@@ -125,7 +101,7 @@ static bool
 daemon_engine_new(struct daemon *d, char **why)
 {
 	struct engine_options o = { .reducers = producers_reducers(d->producers),
-		.pseudonym_key = str_of(d->key) };
+		.pseudonym_key = str_of(d->key), .cold = d->conf->state_cache > 0 };
 
 	d->engine = engine_new(&o, why);
 	return d->engine != NULL;
@@ -202,25 +178,74 @@ daemon_journal(struct daemon *d, char **why)
 	return true;
 }
 
+static void
+daemon_spread_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	hub_spread(d->hub);
+}
+
+static void
+daemon_rebuilt_cb(void *arg, uint64_t position, bool ok)
+{
+	struct daemon *d = arg;
+
+	keep_rebuilt(d->keep, position, ok);
+}
+
+static bool
+daemon_rebuild_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	return rebuild_start(d->rebuild);
+}
+
+static void
+daemon_keep(struct daemon *d)
+{
+	struct keep_options o = {
+		.loop = d->loop, .engine = d->engine, .kvs = d->states,
+		.limit = (size_t)d->start->state_cache,
+		.spread = daemon_spread_cb, .rebuild = daemon_rebuild_cb, .arg = d,
+	};
+
+	d->keep = keep_new(&o);
+	d->rebuild = rebuild_new(d->loop, d->engine, d->start, str_of(d->key),
+	    daemon_rebuilt_cb, d);
+}
+
+/* What goes out of memory must be somewhere else. */
+static bool
+daemon_states(struct daemon *d, char **why)
+{
+	struct kvs_options o = { .loop = d->loop };
+
+	if (d->conf->state_cache > 0 && strcmp(d->conf->kvs_backend, "memory") == 0) {
+		*why = mem_strdup("kvs.state_cache lets states out of memory and backend \"memory\" has "
+		    "no other place for them: choose another backend or state_cache = 0");
+		return false;
+	}
+	d->states = kvs_open(d->conf->kvs_backend, &o, why);
+	return d->states != NULL;
+}
+
 static bool
 daemon_hub(struct daemon *d, char **why)
 {
-	struct kvs_options states = { .loop = d->loop };
 	struct kvs_options book = { .loop = d->loop };
 	char *file = mem_printf("%s/subscriptions", d->conf->state_dir);
 
 	book.file = file;
 	d->roster = daemon_roster_load(d->conf, d->key, why);
-	if (d->roster != NULL)
-		d->states = kvs_open(d->conf->kvs_backend, &states, why);
-	if (d->states != NULL)
+	if (d->roster != NULL && daemon_states(d, why))
 		d->book = kvs_open("memory", &book, why);
 	mem_free(file);
 	if (d->book == NULL)
 		return false;
 	d->hub = hub_new(d->loop, d->engine, d->roster);
-	d->flush = loop_timer_new(d->loop, daemon_flush_cb, d);
-	loop_timer_every(d->flush, DAEMON_FLUSH_MS);
+	daemon_keep(d);
 	return true;
 }
 
@@ -286,7 +311,8 @@ daemon_free(struct daemon *d)
 	web_free(d->web);
 	auth_close(d->auth);
 	xmpp_free(d->xmpp);
-	loop_timer_free(d->flush);
+	keep_free(d->keep);
+	rebuild_free(d->rebuild);
 	ingest_free(d->ingest);
 	feed_free(d->feed);
 	daemon_pubsub_free(d);

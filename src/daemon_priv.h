@@ -10,7 +10,9 @@
 #include "flow/engine.h"
 #include "flow/feed.h"
 #include "flow/hub.h"
+#include "flow/keep.h"
 #include "flow/session.h"
+#include "rebuild.h"
 #include "state/auth.h"
 #include "state/journal.h"
 #include "state/kvs.h"
@@ -33,7 +35,9 @@ struct daemon {
 	struct roster *roster;
 	struct hub *hub;
 	struct audit *audit; /* or NULL */
-	struct kvs *states; /* write-behind copy of the states */
+	struct kvs *states; /* the states, written behind */
+	struct keep *keep;  /* between it and the engine */
+	struct rebuild *rebuild;
 	struct kvs *book;   /* what doors must remember: lasting subscriptions */
 	struct daemon_outlet *outlets; /* nodes published beside XMPP */
 	size_t n_outlets;
@@ -45,7 +49,6 @@ struct daemon {
 	struct control *control;
 	struct service_admin admin;
 	struct service_about about;
-	struct loop_timer *flush;
 	struct loop_timer *stop;
 	uint64_t stop_deadline;
 	bool stopping, drained, xmpp_down;

@@ -45,6 +45,8 @@ daemon_status(struct daemon *d, struct jsonw *w)
 	journal_status(d->journal, w);
 	jsonw_key(w, "snapshot");
 	checkpoint_status(d->checkpoint, w);
+	jsonw_key(w, "states");
+	keep_status(d->keep, w);
 	daemon_report_recovered(d, w);
 	daemon_report_roster(d, w);
 	jsonw_key(w, "audit");

@@ -96,6 +96,7 @@ struct conf {
 
 	/* kvs */
 	char *kvs_backend;             /* "memory" */
+	long state_cache;              /* students with states in memory; 0: all */
 
 	/* pubsub */
 	struct conf_list pubsub_stores; /* "memory"; empty: none beside XMPP */

@@ -116,6 +116,9 @@ const struct conf_row conf_rows[] = {
 
 	{ IN("kvs", "backend", kvs_backend, CONF_STRING), .standard = "memory",
 	    .known = kvs_backends, .restart = true, .help = "Where states live" },
+	{ IN("kvs", "state_cache", state_cache, CONF_NUMBER), .max = 100000000, .standard = "0",
+	    .restart = true,
+	    .help = "Students whose states are in memory at a time; 0: all" },
 
 	{ IN("pubsub", "backends", pubsub_stores, CONF_LIST), .known = pubsub_stores,
 	    .restart = true, .help = "Where nodes are published beside XMPP" },

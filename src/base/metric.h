@@ -31,6 +31,9 @@
 	X(METRIC_REDUCED, "reductions", "reducer calls")                       \
 	X(METRIC_QUARANTINED, "reductions_failed", "reducer calls that failed on one event") \
 	X(METRIC_STATES, "states", "states in memory")                         \
+	X(METRIC_COLD_OUT, "students_out", "times a student's states went out of memory") \
+	X(METRIC_COLD_BACK, "students_back", "times a student's states came back from the store") \
+	X(METRIC_COLD_REBUILT, "students_rebuilt", "times a student's states were folded anew from the journal") \
 	X(METRIC_STREAMS, "streams", "acknowledged event streams known")       \
 	X(METRIC_SUBSCRIPTIONS, "subscriptions", "subscriptions to nodes")     \
 	X(METRIC_ITEMS_SENT, "items_sent", "items sent to subscribers")        \

@@ -130,7 +130,7 @@ replay_print(struct ctl_journal *j, struct ctl_replay *p)
 int
 ctl_journal_replay(struct ctl_journal *j, int argc, char **argv)
 {
-	struct ctl_replay p = { .until = UINT64_MAX };
+	struct ctl_replay p = { .until = UINT64_MAX, .options.cold = true };
 	struct producers *producers = NULL;
 	bool verify = ctl_flag(&argc, argv, "--verify");
 	char *why = NULL, *key;

@@ -176,6 +176,12 @@ engine_new(const struct engine_options *o, char **why)
 	MEM_NEW(e);
 	e->given = o->reducers;
 	e->pseudonym_key = o->pseudonym_key;
+	e->only = o->only;
+	e->only_arg = o->arg;
+	TAILQ_INIT(&e->hot);
+	TAILQ_INIT(&e->cold.wanted);
+	e->cold.on = o->cold;
+	crypt_random(e->cold.run, sizeof e->cold.run);
 	e->plans = map_new();
 	e->students = map_new();
 	e->pseudonyms = map_new();
@@ -204,6 +210,8 @@ engine_student_free(void *student)
 void
 engine_free(struct engine *e)
 {
+	struct map_iter it = { 0 };
+
 	if (e == NULL)
 		return;
 	engine_forget_sessions(e);
@@ -211,6 +219,8 @@ engine_free(struct engine *e)
 	metric_sub(METRIC_STATES, map_size(e->states));
 	map_free(e->states, engine_state_drop);
 	map_free(e->pseudonyms, NULL);
+	while (map_next(e->students, &it))
+		cold_free(e, it.value);
 	map_free(e->students, engine_student_free);
 	map_free(e->plans, engine_plan_free);
 	if (e->any != NULL)
@@ -221,6 +231,7 @@ engine_free(struct engine *e)
 	buf_free(&e->scope);
 	buf_free(&e->key);
 	mem_free(e->dirty);
+	mem_free(e->indexing);
 	mem_free(e->repeats);
 	for (size_t i = 0; i < e->n_reducers; i++)
 		mem_free(e->reducers[i].states);
@@ -307,6 +318,15 @@ engine_student_of(struct engine *e, struct str id)
 	return t;
 }
 
+void
+engine_touch(struct engine *e, struct student *t)
+{
+	if (t->states == NULL || !e->cold.on)
+		return;
+	TAILQ_REMOVE(&e->hot, t, of_hot);
+	TAILQ_INSERT_TAIL(&e->hot, t, of_hot);
+}
+
 /* ---- states ---- */
 
 struct state *
@@ -348,19 +368,48 @@ engine_state_drop(void *state)
 
 	if (s->reducer->fini != NULL)
 		s->reducer->fini(s->data);
+	mem_free(s->sum);
 	mem_free(s);
 }
 
 void
 engine_add(struct engine *e, struct state *s)
 {
+	struct student *t = s->student;
+
 	map_put(e->states, str_of(s->key), s);
-	s->of_student = s->student->states;
-	s->student->states = s;
-	s->student->n_states++;
+	if (t->states == NULL) {
+		TAILQ_INSERT_TAIL(&e->hot, t, of_hot);
+		e->n_hot++;
+		t->n_states = 0; /* of a cold one the number was kept */
+	}
+	s->of_student = t->states;
+	t->states = s;
+	t->n_states++;
 	if (s->reducer->external)
 		engine_external_add(e, s);
+	if (e->cold.on && s->sum == NULL)
+		s->sum = mem_zalloc(CRYPT_SHA256);
 	metric_add(METRIC_STATES, 1);
+}
+
+void
+engine_drop_states(struct engine *e, struct student *t)
+{
+	struct state *next;
+
+	if (t->states == NULL)
+		return;
+	TAILQ_REMOVE(&e->hot, t, of_hot);
+	e->n_hot--;
+	for (struct state *s = t->states; s != NULL; s = next) {
+		next = s->of_student;
+		map_remove(e->states, str_of(s->key));
+		engine_state_drop(s);
+		metric_sub(METRIC_STATES, 1);
+	}
+	t->states = NULL;
+	t->n_states = 0;
 }
 
 void
@@ -373,6 +422,7 @@ engine_mark_dirty(struct engine *e, struct state *s)
 		e->dirty = mem_realloc(e->dirty, e->cap_dirty * sizeof *e->dirty);
 	}
 	s->dirty = true;
+	s->student->n_dirty++;
 	e->dirty[e->n_dirty++] = s;
 }
 

@@ -4,6 +4,8 @@
 #ifndef LECTERN_FLOW_ENGINE_H
 #define LECTERN_FLOW_ENGINE_H
 
+#include <sys/queue.h>
+
 #include "base/map.h"
 #include "components/reducer.h"
 #include "flow/record.h"
@@ -17,13 +19,23 @@
 #define ENGINE_SCOPE_VALUE_MAX 512 /* bytes of one value of a scope, unescaped */
 
 struct engine;
+struct cold;
 
 /* A student the engine has seen; lives as long as the engine. */
 struct student {
 	char *id; /* safe_user_id */
 	char pseudonym[PSEUDONYM_LEN + 1];
 	struct state *states; /* linked by state.of_student, the newest first */
-	size_t n_states;      /* at most ENGINE_STUDENT_STATES_MAX */
+	size_t n_states;      /* at most ENGINE_STUDENT_STATES_MAX; also of a cold one */
+	struct cold *cold;    /* its states are in the store only; see flow/cold.h */
+	uint64_t flushed;     /* the flush that wrote of it last */
+	uint64_t includes;    /* the journal position its index in the store includes */
+	/* what keeps it from going out */
+	unsigned n_dirty, n_external; /* states */
+	unsigned n_sessions, n_pins;
+	unsigned n_watched;           /* the hub's: states that have subscribers */
+	bool indexing;
+	TAILQ_ENTRY(student) of_hot;  /* with states in memory, the last used at the end */
 };
 
 struct state {
@@ -41,6 +53,8 @@ struct state {
 	struct state *next_changed;
 	bool changed;             /* is in the list of engine_changed */
 	bool dirty;               /* changed since the last write-behind */
+	uint8_t *sum;             /* SHA-256 of the value that was flushed last; NULL when
+	                           * no student goes out */
 	void *data;               /* the reducer's struct */
 	void *watch;              /* the hub's: which nodes with subscribers have this
 	                           * state as an item. NULL until the hub first saw it */
@@ -50,6 +64,11 @@ struct engine_options {
 	const struct reducer *const *reducers; /* ends with NULL; borrowed */
 	struct str pseudonym_key;              /* borrowed for the engine's life; empty: the
 	                                        * students' ids are pseudonyms already */
+	bool cold; /* states of students may be away; without it a snapshot with such
+	            * students does not load */
+	/* Of these students only, or NULL: all. */
+	bool (*only)(void *arg, struct str student);
+	void *arg;
 };
 
 /* NULL with *why when a descriptor is wrong (ABI, id, scope order, twice the
@@ -120,14 +139,21 @@ enum err engine_load(void *engine, uint8_t kind, struct str key, struct str valu
 void engine_loaded(struct engine *e, uint64_t position);
 
 typedef void engine_state_cb(void *arg, const struct state *s, struct str json);
-/* Calls cb for each dirty state with its JSON and clears the flag; for the
- * write-behind to a KVS. */
-void engine_flush_dirty(struct engine *e, engine_state_cb *cb, void *arg);
-/* Calls cb for every state, sorted by key. */
+/* The write-behind to a KVS: calls cb for at most `max` dirty states with their
+ * JSON and clears the flag. Returns the number of this flush, 0 when nothing was
+ * dirty. Once the KVS has it all, engine_flushed says so; engine_unflushed makes
+ * everything dirty again that was not confirmed, engine_unstored all there is. */
+uint64_t engine_flush_dirty(struct engine *e, size_t max, engine_state_cb *cb, void *arg);
+void engine_flushed(struct engine *e, uint64_t flush);
+size_t engine_dirty(const struct engine *e); /* states */
+void engine_unflushed(struct engine *e);
+void engine_unstored(struct engine *e);
+/* Calls cb for every state in memory, sorted by key. */
 void engine_each(struct engine *e, engine_state_cb *cb, void *arg);
 
-/* SHA-256 in hex over everything engine_save gives except live sessions: equal
- * digests mean equal states, byte for byte. */
+/* SHA-256 in hex over everything that is the fold of the journal, cold students
+ * included: equal digests mean equal states, byte for byte. Of an engine in which
+ * no record waits for a cold student (cold_waiting). */
 void engine_digest(struct engine *e, char out[65]);
 
 #endif

@@ -79,6 +79,7 @@ engine_external_add(struct engine *e, struct state *s)
 		er->states = mem_realloc(er->states, er->cap_states * sizeof *er->states);
 	}
 	er->states[er->n_states++] = s;
+	s->student->n_external++;
 }
 
 /* ---- records ---- */
@@ -104,23 +105,27 @@ engine_external_state(struct engine *e, const struct engine_reducer *er,
 	return engine_state_new(er->r, student, buf_view(&e->key), sr->scope);
 }
 
-static void
-engine_external_take(struct engine *e, const struct engine_reducer *er, const struct record *r,
-    const struct state_record *sr)
+void
+engine_external_take(struct engine *e, const struct record *r)
 {
+	const struct engine_reducer *er;
+	struct state_record sr;
+	struct state *s;
 	bool is_new;
-	struct state *s = engine_external_state(e, er, sr, &is_new);
 
-	if (s == NULL || s->folded >= sr->folded)
+	state_record_read(r->body, &sr);
+	er = engine_find_reducer(e, sr.reducer);
+	s = engine_external_state(e, er, &sr, &is_new);
+	if (s == NULL || s->folded >= sr.folded)
 		return; /* sent again */
-	er->r->decode_text(s->data, sr->json);
+	er->r->decode_text(s->data, sr.json);
 	if (is_new)
 		engine_add(e, s);
 	s->seq++;
 	s->position = r->seq;
-	s->folded = sr->folded;
-	s->time_us = sr->time_us;
-	s->sec = sr->sec;
+	s->folded = sr.folded;
+	s->time_us = sr.time_us;
+	s->sec = sr.sec;
 	engine_mark_changed(e, s);
 }
 
@@ -131,6 +136,7 @@ engine_published(struct engine *e, const struct record *r)
 {
 	struct state_record sr;
 	struct engine_reducer *er;
+	struct student *t;
 
 	if (state_record_read(r->body, &sr) != ERR_OK) {
 		log_warning("published state does not read, left out record=%" PRIu64, r->seq);
@@ -139,10 +145,18 @@ engine_published(struct engine *e, const struct record *r)
 	er = engine_find_reducer(e, sr.reducer);
 	if (er == NULL || !er->r->external)
 		return;
-	if (sr.student.n > 0)
-		engine_external_take(e, er, r, &sr);
-	else if (er->acked < sr.folded)
-		er->acked = sr.folded;
+	if (sr.student.n == 0) {
+		if (er->acked < sr.folded)
+			er->acked = sr.folded;
+		return;
+	}
+	if (e->only != NULL && !e->only(e->only_arg, sr.student))
+		return;
+	t = engine_student_of(e, sr.student);
+	if (t->cold != NULL)
+		cold_keep_record(e, t, NULL, r);
+	else
+		engine_external_take(e, r);
 }
 
 bool

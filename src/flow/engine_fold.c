@@ -31,13 +31,21 @@ engine_session(struct engine *e, uint64_t id)
 	return e->last;
 }
 
+void
+engine_said_drop(struct engine_said *said)
+{
+	if (--said->refs == 0)
+		mem_free(said);
+}
+
 static void
 engine_session_free(void *session)
 {
 	struct engine_session *s = session;
 
+	s->student->n_sessions--;
+	engine_said_drop(s->said);
 	mem_free(s->recent);
-	mem_free(s->body);
 	mem_free(s);
 }
 
@@ -60,17 +68,53 @@ engine_forget_sessions(struct engine *e)
 	e->last = NULL;
 }
 
-/* The body as it stays with the session: json_parse wants room behind it. */
-static bool
-engine_session_take(struct engine_session *s, struct str body)
+/* The body as it stays with the session: json_parse wants room behind it. NULL when
+ * it does not read. */
+static struct engine_said *
+engine_said_new(uint64_t seq, struct str body)
 {
-	char *copy = mem_zalloc(body.n + JSON_PADDING);
+	struct engine_said *said;
+	struct session_record probe;
 
-	memcpy(copy, body.p, body.n);
-	mem_free(s->body);
-	s->body = copy;
-	s->body_len = body.n;
-	return session_record_read((struct str){ copy, body.n }, &s->is) == ERR_OK;
+	if (session_record_read(body, &probe) != ERR_OK)
+		return NULL;
+	said = mem_zalloc(sizeof *said + body.n + JSON_PADDING);
+	memcpy(said->bytes, body.p, body.n);
+	said->refs = 1;
+	said->seq = seq;
+	said->body = (struct str){ said->bytes, body.n };
+	session_record_read(said->body, &said->is);
+	return said;
+}
+
+static struct engine_session *
+engine_session_make(struct engine *e, uint64_t id)
+{
+	struct engine_session_key k = engine_session_key(id);
+	struct engine_session *s;
+
+	MEM_NEW(s);
+	s->id = id;
+	map_put(e->sessions, (struct str){ k.bytes, sizeof k.bytes }, s);
+	return s;
+}
+
+/* What it was before is forgotten. */
+static void
+engine_session_says(struct engine *e, struct engine_session *s, struct engine_said *said)
+{
+	if (s->said != NULL) {
+		s->student->n_sessions--;
+		engine_said_drop(s->said);
+	}
+	s->said = said;
+	s->student = engine_student_of(e, said->is.safe_user_id);
+	s->student->n_sessions++;
+	engine_touch(e, s->student);
+	s->stream = NULL;
+	mem_free(s->recent);
+	s->recent = NULL;
+	s->plan = NULL;
 }
 
 /* A statement may come again when a start reads more of the journal than it
@@ -79,26 +123,16 @@ bool
 engine_session_put(struct engine *e, uint64_t id, uint64_t statement, struct str body)
 {
 	struct engine_session_key k = engine_session_key(id);
-	struct str key = { k.bytes, sizeof k.bytes };
-	struct engine_session *s = map_get(e->sessions, key);
-	struct session_record probe;
+	struct engine_session *s = map_get(e->sessions, (struct str){ k.bytes, sizeof k.bytes });
+	struct engine_said *said = engine_said_new(statement, body);
 
-	if (session_record_read(body, &probe) != ERR_OK)
+	if (said == NULL)
 		return false;
-	if (s != NULL && s->statement > statement)
-		return true;
-	if (s == NULL) {
-		MEM_NEW(s);
-		s->id = id;
-		map_put(e->sessions, key, s);
-	}
-	s->statement = statement;
-	engine_session_take(s, body);
-	s->student = engine_student_of(e, s->is.safe_user_id);
-	s->stream = NULL;
-	mem_free(s->recent);
-	s->recent = NULL;
-	s->plan = NULL;
+	if ((s != NULL && s->said->seq > statement) ||
+	    (e->only != NULL && !e->only(e->only_arg, said->is.safe_user_id)))
+		engine_said_drop(said);
+	else
+		engine_session_says(e, s != NULL ? s : engine_session_make(e, id), said);
 	return true;
 }
 
@@ -236,8 +270,8 @@ engine_moved(struct engine_fold *f, struct state *s)
 	s->seq++;
 	s->position = f->record->seq;
 	s->time_us = f->record->time_us;
-	if (f->session->is.sec > s->sec)
-		s->sec = f->session->is.sec;
+	if (f->session->said->is.sec > s->sec)
+		s->sec = f->session->said->is.sec;
 	engine_mark_changed(f->e, s);
 }
 
@@ -300,7 +334,7 @@ engine_plan_session(struct engine *e, struct engine_session *s, struct str sourc
 	s->plan = p;
 }
 
-static void
+void
 engine_fold_event(struct engine *e, struct engine_session *s, const struct record *r,
     const struct event_record *er)
 {
@@ -308,16 +342,17 @@ engine_fold_event(struct engine *e, struct engine_session *s, const struct recor
 
 	f.event = (struct event){
 		.name = er->name,
-		.source = er->source.n > 0 ? er->source : s->is.source,
-		.student = s->is.safe_user_id,
+		.source = er->source.n > 0 ? er->source : s->said->is.source,
+		.student = s->said->is.safe_user_id,
 		.doc_id = er->doc_id,
 		.text = er->json,
-		.locked = s->is.locked,
+		.locked = s->said->is.locked,
 		.seq = r->seq,
-		.statement = s->statement,
+		.statement = s->said->seq,
 		.time_us = r->time_us,
 		.reader = e->reader,
 	};
+	engine_touch(e, s->student);
 	engine_plan_session(e, s, f.event.source);
 	for (size_t i = 0; i < s->plan->n; i++) {
 		f.reducer = s->plan->reducers[i];
@@ -331,10 +366,10 @@ engine_fold_event(struct engine *e, struct engine_session *s, const struct recor
 static bool
 engine_is_new(struct engine *e, struct engine_session *s, uint64_t seq)
 {
-	if (seq == 0 || s->is.stream.n == 0)
+	if (seq == 0 || s->said->is.stream.n == 0)
 		return true;
 	if (s->stream == NULL)
-		s->stream = stream_of(e->streams, s->is.safe_user_id, s->is.stream);
+		s->stream = stream_of(e->streams, s->said->is.safe_user_id, s->said->is.stream);
 	return stream_fold(s->stream, seq);
 }
 
@@ -345,7 +380,7 @@ engine_event(struct engine *e, const struct record *r)
 	struct event_record er;
 
 	if (s == NULL) {
-		if (!e->warned_orphan)
+		if (!e->warned_orphan && e->only == NULL)
 			log_warning("events without their session are left out: the journal lost what "
 			    "session=%" PRIu64 " stated (first record=%" PRIu64 ")", r->session, r->seq);
 		e->warned_orphan = true;
@@ -357,10 +392,12 @@ engine_event(struct engine *e, const struct record *r)
 		e->warned_damaged = true;
 		return;
 	}
-	if (engine_is_new(e, s, er.stream_seq))
-		engine_fold_event(e, s, r, &er);
-	else
+	if (!engine_is_new(e, s, er.stream_seq))
 		engine_repeat_add(e, r->seq);
+	else if (s->student->cold != NULL)
+		cold_keep_record(e, s->student, s, r);
+	else
+		engine_fold_event(e, s, r, &er);
 }
 
 /* Statements and ends of sessions may come again below the position; events

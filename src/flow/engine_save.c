@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* engine: everything it knows, as sorted entries for a snapshot and back; what
- * changed, for a KVS; and the digest of it all. */
+/* engine: everything it knows, as sorted entries for a snapshot and back. */
 #include "base/crypt.h"
 #include "base/mem.h"
 #include "base/pack.h"
@@ -9,23 +8,6 @@
 /* Raise when entries, keys or the fold itself change their meaning: snapshots
  * of before are then ignored and the journal is replayed. */
 #define ENGINE_FOLD_VERSION 2
-
-/* Kinds of entries, in the order they are given. Values are on disk. */
-enum engine_entry {
-	ENGINE_ENTRY_REDUCERS = 1, /* fingerprint of the reducers, always the first */
-	ENGINE_ENTRY_STATE = 2,
-	ENGINE_ENTRY_STREAM = 3,
-	ENGINE_ENTRY_SESSION = 4,
-	ENGINE_ENTRY_STUDENT = 5, /* one without any state, whose states may yet come */
-	ENGINE_ENTRY_ACKED = 6,   /* of an external reducer */
-	ENGINE_ENTRY_REPEAT = 7,
-};
-
-struct engine_saving {
-	engine_entry_cb *cb;
-	void *arg;
-	struct buf value;
-};
 
 /* ---- save ---- */
 
@@ -52,7 +34,7 @@ engine_describe(struct buf *out, const struct reducer *r)
 
 /* A snapshot holds the fold only up to its position: a reducer that did not
  * take part, or was another one then, cannot go on from there. */
-static void
+void
 engine_fingerprint(const struct engine *e, struct buf *out)
 {
 	struct buf text = BUF_INIT(0);
@@ -116,11 +98,25 @@ engine_save_sessions(struct engine *e, struct engine_saving *to)
 		const struct engine_session *s = sorted[i].value;
 
 		buf_clear(&to->value);
-		pack_u64(&to->value, s->statement);
-		buf_add(&to->value, s->body, s->body_len);
+		pack_u64(&to->value, s->said->seq);
+		buf_str(&to->value, s->said->body);
 		to->cb(to->arg, ENGINE_ENTRY_SESSION, sorted[i].key, buf_view(&to->value));
 	}
 	mem_free(sorted);
+}
+
+static void
+engine_save_student(struct engine_saving *to, const struct student *t)
+{
+	buf_clear(&to->value);
+	if (t->cold == NULL) {
+		to->cb(to->arg, ENGINE_ENTRY_STUDENT, str_of(t->id), STR_LIT(""));
+		return;
+	}
+	pack_u64(&to->value, t->n_states);
+	pack_u64(&to->value, t->includes);
+	buf_add(&to->value, cold_digest(t), CRYPT_SHA256);
+	to->cb(to->arg, ENGINE_ENTRY_COLD, str_of(t->id), buf_view(&to->value));
 }
 
 static void
@@ -129,8 +125,8 @@ engine_save_students(struct engine *e, struct engine_saving *to)
 	struct map_iter *sorted = map_sorted(e->students);
 
 	for (size_t i = 0; i < map_size(e->students); i++)
-		if (((const struct student *)sorted[i].value)->n_states == 0)
-			to->cb(to->arg, ENGINE_ENTRY_STUDENT, sorted[i].key, STR_LIT(""));
+		if (((const struct student *)sorted[i].value)->states == NULL)
+			engine_save_student(to, sorted[i].value);
 	mem_free(sorted);
 }
 
@@ -158,15 +154,18 @@ engine_save_repeats(struct engine *e, struct engine_saving *to)
 	}
 }
 
-/* What is the fold of the journal; the rest is who is connected. */
-static void
-engine_save_fold(struct engine *e, struct engine_saving *to)
+void
+engine_save_head(struct engine *e, struct engine_saving *to)
 {
+	buf_clear(&to->value);
 	engine_fingerprint(e, &to->value);
 	to->cb(to->arg, ENGINE_ENTRY_REDUCERS, STR_LIT("reducers"), buf_view(&to->value));
-	engine_save_states(e, to);
+}
+
+void
+engine_save_facts(struct engine *e, struct engine_saving *to)
+{
 	streams_each(e->streams, engine_save_stream_cb, to);
-	engine_save_students(e, to);
 	engine_save_acked(e, to);
 	engine_save_repeats(e, to);
 }
@@ -176,8 +175,14 @@ engine_save(struct engine *e, engine_entry_cb *cb, void *arg)
 {
 	struct engine_saving to = { .cb = cb, .arg = arg };
 
-	engine_save_fold(e, &to);
+	engine_save_head(e, &to);
+	engine_save_states(e, &to);
+	engine_save_students(e, &to);
+	engine_save_facts(e, &to);
 	engine_save_sessions(e, &to);
+	if (e->cold.on)
+		cb(arg, ENGINE_ENTRY_RUN, STR_LIT("run"),
+		    (struct str){ (const char *)e->cold.run, sizeof e->cold.run });
 	buf_free(&to.value);
 }
 
@@ -203,7 +208,7 @@ engine_decode(struct engine *e, struct state *s, struct str json)
 	return ok;
 }
 
-static bool
+struct state *
 engine_load_state(struct engine *e, struct str key, struct unpack *u)
 {
 	uint32_t version = unpack_u32(u);
@@ -216,7 +221,7 @@ engine_load_state(struct engine *e, struct str key, struct unpack *u)
 
 	if (u->failed || u->left.n == 0 || student.n == 0 || key.n == 0 || r == NULL ||
 	    version != r->version || sec >= SEC_COUNT || map_get(e->states, key) != NULL)
-		return false;
+		return NULL;
 	s = engine_state_new(r, engine_student_of(e, student), key, scope);
 	s->seq = seq;
 	s->position = position;
@@ -225,11 +230,20 @@ engine_load_state(struct engine *e, struct str key, struct unpack *u)
 	s->sec = (enum sec)sec;
 	if (!engine_decode(e, s, u->left)) {
 		engine_state_drop(s);
-		return false;
+		return NULL;
 	}
 	engine_add(e, s);
-	engine_mark_dirty(e, s); /* what a store has of it, nobody knows */
-	return true;
+	return s;
+}
+
+static bool
+engine_load_saved(struct engine *e, struct str key, struct unpack *u)
+{
+	struct state *s = engine_load_state(e, key, u);
+
+	if (s != NULL)
+		engine_mark_dirty(e, s); /* what a store has of it, nobody knows */
+	return s != NULL;
 }
 
 static bool
@@ -306,16 +320,43 @@ engine_load_repeat(struct engine *e, struct str key, struct unpack *u)
 	return true;
 }
 
+static bool
+engine_load_cold(struct engine *e, struct str key, struct unpack *u)
+{
+	uint64_t n = unpack_u64(u), includes = unpack_u64(u);
+	struct str digest = unpack_bytes(u, CRYPT_SHA256);
+
+	if (u->failed || u->left.n > 0 || key.n == 0 || n == 0 || !e->cold.on ||
+	    map_get(e->students, key) != NULL)
+		return false;
+	cold_make(e, engine_student_of(e, key), n, includes, (const uint8_t *)digest.p);
+	return true;
+}
+
+static bool
+engine_load_run(struct engine *e, struct str key, struct unpack *u)
+{
+	struct str run = unpack_bytes(u, ENGINE_RUN);
+
+	(void)key;
+	if (u->failed || u->left.n > 0)
+		return false;
+	memcpy(e->cold.run_before, run.p, run.n);
+	return true;
+}
+
 static const struct {
 	enum engine_entry kind;
 	bool (*load)(struct engine *e, struct str key, struct unpack *u);
 } engine_loaders[] = {
-	{ ENGINE_ENTRY_STATE, engine_load_state },
+	{ ENGINE_ENTRY_STATE, engine_load_saved },
 	{ ENGINE_ENTRY_STREAM, engine_load_stream },
 	{ ENGINE_ENTRY_SESSION, engine_load_session },
 	{ ENGINE_ENTRY_STUDENT, engine_load_student },
 	{ ENGINE_ENTRY_ACKED, engine_load_acked },
 	{ ENGINE_ENTRY_REPEAT, engine_load_repeat },
+	{ ENGINE_ENTRY_COLD, engine_load_cold },
+	{ ENGINE_ENTRY_RUN, engine_load_run },
 };
 
 enum err
@@ -339,70 +380,4 @@ engine_loaded(struct engine *e, uint64_t position)
 	e->position = position;
 	json_doc_free(e->load_doc);
 	e->load_doc = NULL;
-}
-
-/* ---- states alone ---- */
-
-void
-engine_flush_dirty(struct engine *e, engine_state_cb *cb, void *arg)
-{
-	struct buf json = BUF_INIT(0);
-
-	for (size_t i = 0; i < e->n_dirty; i++) {
-		buf_clear(&json);
-		engine_encode(e->dirty[i], &json);
-		e->dirty[i]->dirty = false;
-		cb(arg, e->dirty[i], buf_view(&json));
-	}
-	e->n_dirty = 0;
-	buf_free(&json);
-}
-
-void
-engine_each(struct engine *e, engine_state_cb *cb, void *arg)
-{
-	struct map_iter *sorted = map_sorted(e->states);
-	struct buf json = BUF_INIT(0);
-
-	for (size_t i = 0; i < map_size(e->states); i++) {
-		buf_clear(&json);
-		engine_encode(sorted[i].value, &json);
-		cb(arg, sorted[i].value, buf_view(&json));
-	}
-	buf_free(&json);
-	mem_free(sorted);
-}
-
-/* ---- digest ---- */
-
-/* Each entry is hashed together with the hash so far, so that nothing grows
- * with the number of entries. */
-static void
-engine_digest_cb(void *arg, uint8_t kind, struct str key, struct str value)
-{
-	uint8_t *hash = arg, next[CRYPT_SHA256];
-	struct buf head = BUF_INIT(0);
-
-	buf_add(&head, hash, CRYPT_SHA256);
-	pack_u8(&head, kind);
-	pack_u64(&head, key.n);
-	pack_u64(&head, value.n);
-	crypt_sha256((struct str[]){ buf_view(&head), key, value }, 3, next);
-	memcpy(hash, next, sizeof next);
-	buf_free(&head);
-}
-
-void
-engine_digest(struct engine *e, char out[65])
-{
-	uint8_t hash[CRYPT_SHA256] = { 0 };
-	struct engine_saving to = { .cb = engine_digest_cb, .arg = hash };
-	struct buf hex = BUF_INIT(0);
-
-	engine_save_fold(e, &to);
-	crypt_hex(&hex, hash, sizeof hash);
-	memcpy(out, hex.data, 64);
-	out[64] = '\0';
-	buf_free(&hex);
-	buf_free(&to.value);
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "flow/cold.h"
 #include "flow/hub_priv.h"
 
 /* Wall-clock milliseconds, so that the seq of `_roster` items also grows from
@@ -21,6 +22,20 @@ hub_take_roster(struct hub *h, const struct roster *r)
 	h->roster_us = loop_wall_us(h->loop);
 	now = (uint64_t)h->roster_us / 1000;
 	h->roster_seq = now > h->roster_seq ? now : h->roster_seq + 1;
+}
+
+/* A student whose states were away has them again: what of them is in nodes with
+ * subscribers becomes pending. */
+static void
+hub_warm_cb(void *arg, struct student *t)
+{
+	struct hub *h = arg;
+
+	if (map_size(h->nodes) == 0)
+		return;
+	for (struct state *s = t->states; s != NULL; s = s->of_student)
+		if (s->watch == NULL && !s->reducer->internal)
+			hub_state_look(h, s);
 }
 
 struct hub *
@@ -39,6 +54,7 @@ hub_new(struct loop *l, struct engine *e, const struct roster *r)
 	TAILQ_INIT(&h->ending);
 	TAILQ_INIT(&h->dead);
 	hub_take_roster(h, r);
+	cold_on_warm(e, hub_warm_cb, h);
 	return h;
 }
 
@@ -48,6 +64,7 @@ hub_free(struct hub *h)
 	if (h == NULL)
 		return;
 	assert(h->busy == 0);
+	cold_on_warm(h->engine, NULL, NULL);
 	while (!TAILQ_EMPTY(&h->doors))
 		hub_door_free(TAILQ_FIRST(&h->doors));
 	map_free(h->nodes, NULL);

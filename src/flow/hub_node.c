@@ -6,6 +6,7 @@
  * a new roster link every state concerned, the end of a node unlinks them. Only
  * a state that the hub never saw (watch is NULL) must be looked up, once. */
 #include "base/mem.h"
+#include "flow/cold.h"
 #include "flow/hub_priv.h"
 
 /* Shared by all states that nobody watches; has no links and no text. */
@@ -30,8 +31,10 @@ hub_link_add(struct state *s, struct hub_node *n, size_t at)
 {
 	struct hub_watch *w = s->watch;
 
-	if (w == NULL || w == &hub_nobody)
+	if (w == NULL || w == &hub_nobody) {
 		s->watch = MEM_NEW(w);
+		s->student->n_watched++;
+	}
 	w->link = mem_realloc(w->link, (w->n + 1) * sizeof *w->link);
 	w->link[w->n++] = (struct hub_link){ n, at };
 	return &w->text;
@@ -49,6 +52,7 @@ hub_link_drop(struct state *s, const struct hub_node *n)
 	mem_free(w->link);
 	mem_free(w);
 	s->watch = &hub_nobody;
+	s->student->n_watched--;
 }
 
 /* ---- members ---- */
@@ -294,12 +298,15 @@ hub_node_free(struct hub_node *n)
 
 /* ---- from the roster ---- */
 
+/* Those of a student who is away come when he is back; see hub_warm_cb. */
 static void
 hub_student_states(struct hub *h, const struct roster_student *rs, const struct reducer *r,
     hub_state_cb *cb, void *arg)
 {
 	struct student *s = engine_student(h->engine, str_of(rs->id));
 
+	if (s != NULL && s->cold != NULL)
+		cold_want(h->engine, s);
 	for (struct state *t = s == NULL ? NULL : s->states; t != NULL; t = t->of_student)
 		if (t->reducer == r)
 			cb(arg, t);

@@ -249,7 +249,8 @@ fuzz_remove_dir(void)
 static void
 fuzz_world_new(void)
 {
-	struct engine_options eo = { component_reducers(), STR_LIT(FUZZ_KEY) };
+	struct engine_options eo = { .reducers = component_reducers(),
+		.pseudonym_key = STR_LIT(FUZZ_KEY) };
 	char *why = NULL;
 	struct journal_options jo = { .dir = w.dir, .organisation = "fuzz",
 		.segment_size = 1 << 20, .max_pending = 8 << 10 };

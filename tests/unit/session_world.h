@@ -327,7 +327,8 @@ state_of(const char *key)
 static inline struct engine *
 world_engine(void)
 {
-	struct engine_options o = { component_reducers(), STR_LIT(TOKEN_KEY) };
+	struct engine_options o = { .reducers = component_reducers(),
+		.pseudonym_key = STR_LIT(TOKEN_KEY) };
 	char *why = NULL;
 	struct engine *e = engine_new(&o, &why);
 

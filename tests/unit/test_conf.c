@@ -62,7 +62,7 @@ static const char everything[] =
     "identity { methods = { token, guest } token_key_file = /t user_file = /u allow_guest = on }\n"
     "journal { segment_size = \"1G\" snapshot_records = 8 }\n"
     "roster { backend = csv file = /roster allow_empty = yes domain = s.example admins = { a@b } }\n"
-    "kvs { backend = memory }\n"
+    "kvs { backend = memory state_cache = 5 }\n"
     "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true keepalive = 7\n"
     "  window = 9\n"
     "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"

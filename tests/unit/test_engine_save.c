@@ -60,15 +60,15 @@ test_flush_dirty(void **state)
 	a = rig_session(&rig, "a");
 	event(a);
 	event(a);
-	engine_flush_dirty(rig.e, flushed_cb, &f);
+	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
 	assert_str(buf_view(&f.text), "Internal,t.any,STUDENT:a={\"n\":2,\"pad\":7};"
 	    "Internal,t.hidden,STUDENT:a={\"n\":2,\"pad\":0};");
 	buf_clear(&f.text);
 	event(a, .name = "same");
-	engine_flush_dirty(rig.e, flushed_cb, &f);
+	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
 	assert_int_equal(f.text.len, 0);
 	event(a);
-	engine_flush_dirty(rig.e, flushed_cb, &f);
+	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
 	assert_non_null(memmem(f.text.data, f.text.len, "\"n\":3", 5));
 	buf_free(&f.text);
 }
@@ -196,7 +196,7 @@ test_replay_is_the_same(void **state)
 	START_ALL();
 	some_history(&a, &b);
 	engine_changed(rig.e);
-	engine_flush_dirty(rig.e, flushed_cb, &f);
+	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
 	engine_digest(live.e, digest);
 	engine_digest(rig.e, other);
 	assert_string_equal(digest, other);
@@ -221,10 +221,10 @@ test_loaded_is_dirty(void **state)
 	(void)state;
 	START(&any);
 	event(rig_session(&rig, "a"));
-	engine_flush_dirty(rig.e, flushed_cb, &f);
+	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
 	buf_clear(&f.text);
 	again = rig_reload(&rig);
-	engine_flush_dirty(again.e, flushed_cb, &f);
+	engine_flush_dirty(again.e, SIZE_MAX, flushed_cb, &f);
 	assert_str(buf_view(&f.text), "Internal,t.any,STUDENT:a={\"n\":1,\"pad\":7};");
 	buf_free(&f.text);
 	rig_free(&again);

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of cold and keep: students whose states go to a store and come back, and a
+ * store that forgets, swaps, cuts and lies. */
+#include "tests/unit/cold_world.h"
+
+#define A_ANY "Internal,t.any,STUDENT:a"
+#define A_INDEX "lectern:student:a"
+
+static void
+test_out_and_back(void **state)
+{
+	(void)state;
+	cw_start(1);
+	cw_visit("a", "d1", 2);
+	cw_visit("b", "d1", 1);
+	cw_visit("c", NULL, 3);
+	cw_settle();
+	assert_int_equal(cold_hot(cw.e), 1);
+	assert_int_equal(cold_count(cw.e), 2);
+	assert_null(engine_state(cw.e, STR_LIT(A_ANY))); /* the first to go */
+	cw_assert_digest();
+	cw_assert_student("a");
+	cw_assert_student("b");
+	cw_assert_student("c");
+	cw_assert_digest();
+	assert_int_equal(cw.rebuilds, 0);
+}
+
+/* What comes for a student who is away waits for his states only. */
+static void
+test_records_wait(void **state)
+{
+	(void)state;
+	cw_start(1);
+	cw_visit("a", "d1", 2);
+	cw_visit("b", "d1", 1);
+	cw_settle();
+	cw_visit("a", "d1", 2);
+	cw_visit("b", "d1", 2);
+	assert_int_equal(cold_waiting(cw.e), 1);
+	assert_null(engine_state(cw.e, STR_LIT(A_ANY)));
+	assert_int_equal(engine_state(cw.e, STR_LIT("Internal,t.any,STUDENT:b"))->seq, 3);
+	cw_until(cw_nobody_waits);
+	assert_int_equal(engine_state(cw.e, STR_LIT(A_ANY))->seq, 4);
+	assert_true(cw.spreads > 0);
+	cw_assert_digest();
+	cw_settle();
+	cw_assert_digest();
+	cw_assert_student("a");
+	assert_int_equal(cw.rebuilds, 0);
+}
+
+/* An event that comes again is one also while it waits. */
+static void
+test_repeats(void **state)
+{
+	uint64_t session;
+
+	(void)state;
+	cw_start(1);
+	cw_visit("a", NULL, 1);
+	cw_visit("b", NULL, 1);
+	cw_settle();
+	session = cw_session("a");
+	cw_event(session, (struct rig_event){ .stream_seq = 1 });
+	cw_event(session, (struct rig_event){ .stream_seq = 1 });
+	cw_event(session, (struct rig_event){ .stream_seq = 2 });
+	assert_true(engine_is_repeat(cw.e, session + 2));
+	cw_until(cw_nobody_waits);
+	assert_int_equal(engine_state(cw.e, STR_LIT(A_ANY))->seq, 3);
+	cw_assert_digest();
+}
+
+static void
+test_who_stays(void **state)
+{
+	uint64_t session;
+	struct student *a;
+
+	(void)state;
+	cw_start(1);
+	session = cw_session("a");
+	cw_event(session, (struct rig_event){ 0 });
+	cw_visit("b", NULL, 1);
+	cw_visit("c", NULL, 1);
+	cw_settle();
+	a = engine_student(cw.e, STR_LIT("a"));
+	assert_non_null(a->states); /* is connected */
+	cw_end(session);
+	a->n_watched = 1;
+	cw_visit("b", NULL, 1);
+	cw_visit("c", NULL, 1);
+	cw_settle();
+	assert_non_null(a->states);
+	a->n_watched = 0;
+	cw_visit("b", NULL, 1);
+	cw_until(cw_nobody_waits);
+	cw_settle();
+	assert_null(a->states);
+	cw_assert_digest();
+}
+
+/* ---- a store that cannot be trusted ---- */
+
+static void
+a_is_away(void)
+{
+	cw_start(1);
+	cw_visit("a", "d1", 2);
+	cw_visit("b", "d1", 1);
+	cw_settle();
+	assert_null(engine_state(cw.e, STR_LIT(A_ANY)));
+}
+
+static void
+comes_from_the_journal(unsigned rebuilds)
+{
+	cw_assert_student("a");
+	assert_int_equal(cw.rebuilds, rebuilds);
+	cw_assert_digest();
+	cw_assert_student("b");
+	cw_visit("a", "d2", 1);
+	cw_settle();
+	cw_assert_digest();
+	cw_assert_student("a");
+	assert_int_equal(cw.rebuilds, rebuilds); /* it was stored again */
+}
+
+static void
+test_index_lost(void **state)
+{
+	(void)state;
+	a_is_away();
+	kvs_remove(cw.kvs, STR_LIT(A_INDEX));
+	comes_from_the_journal(1);
+}
+
+static void
+test_value_lost(void **state)
+{
+	(void)state;
+	a_is_away();
+	kvs_remove(cw.kvs, STR_LIT(A_ANY));
+	comes_from_the_journal(1);
+}
+
+static void
+test_value_foreign(void **state)
+{
+	(void)state;
+	a_is_away();
+	kvs_put(cw.kvs, STR_LIT(A_ANY), STR_LIT("{\"n\":9,\"pad\":7}"), 1);
+	comes_from_the_journal(1);
+}
+
+struct got {
+	struct buf value;
+	bool there;
+};
+
+static void
+got_cb(void *arg, enum err e, bool found, struct str value, uint64_t position)
+{
+	struct got *g = arg;
+
+	(void)position;
+	assert_int_equal(e, ERR_OK);
+	assert_true(found);
+	buf_str(&g->value, value);
+	g->there = true;
+}
+
+static struct got got;
+
+static bool
+is_got(void)
+{
+	return got.there;
+}
+
+/* What the store has under this key, good until the next call. */
+static struct str
+stored(const char *key)
+{
+	buf_clear(&got.value);
+	got.there = false;
+	kvs_get(cw.kvs, str_of(key), got_cb, &got);
+	cw_until(is_got);
+	return buf_view(&got.value);
+}
+
+static void
+test_index_damaged(void **state)
+{
+	struct str is;
+
+	(void)state;
+	a_is_away();
+	is = stored(A_INDEX);
+	for (size_t at = 0; at < is.n; at += 13) {
+		got.value.data[at] ^= 1;
+		kvs_put(cw.kvs, STR_LIT(A_INDEX), is, 1);
+		comes_from_the_journal(cw.rebuilds + 1);
+		cw_visit("b", NULL, 1);
+		cw_settle();
+		if (engine_student(cw.e, STR_LIT("a"))->states != NULL) {
+			cw_visit("b", NULL, 1);
+			cw_settle();
+		}
+		is = stored(A_INDEX);
+		if (at > 200)
+			break;
+	}
+	buf_free(&got.value);
+}
+
+static void
+test_index_cut(void **state)
+{
+	struct str is;
+
+	(void)state;
+	a_is_away();
+	is = stored(A_INDEX);
+	is.n -= 40;
+	kvs_put(cw.kvs, STR_LIT(A_INDEX), is, 1);
+	comes_from_the_journal(1);
+	buf_free(&got.value);
+}
+
+static void
+test_index_of_another(void **state)
+{
+	(void)state;
+	a_is_away();
+	kvs_put(cw.kvs, STR_LIT(A_INDEX), stored("lectern:student:b"), 1);
+	comes_from_the_journal(1);
+	buf_free(&got.value);
+}
+
+/* Index and value together of an earlier time: everything fits but the time. */
+static void
+test_index_old(void **state)
+{
+	struct buf value = BUF_INIT(0);
+
+	(void)state;
+	a_is_away();
+	buf_str(&value, stored(A_ANY));
+	stored(A_INDEX);
+	cw_visit("a", NULL, 1);
+	cw_until(cw_nobody_waits);
+	cw_visit("b", NULL, 1);
+	cw_settle();
+	assert_null(engine_state(cw.e, STR_LIT(A_ANY)));
+	kvs_put(cw.kvs, STR_LIT(A_ANY), buf_view(&value), 1);
+	kvs_put(cw.kvs, STR_LIT(A_INDEX), buf_view(&got.value), 1);
+	comes_from_the_journal(1);
+	buf_free(&value);
+	buf_free(&got.value);
+}
+
+/* The journal cannot be read at first: it is tried again, and records wait. */
+static void
+test_rebuild_fails(void **state)
+{
+	(void)state;
+	a_is_away();
+	kvs_remove(cw.kvs, STR_LIT(A_INDEX));
+	cw.rebuild_fails = true;
+	cw_visit("a", "d1", 2);
+	cw_until(cw_nobody_waits);
+	assert_int_equal(cw.rebuilds, 2);
+	cw_assert_digest();
+}
+
+/* More than may wait: the rest comes from the journal. */
+static void
+test_too_much_waits(void **state)
+{
+	char *big = mem_alloc(COLD_WAITING_MAX / 4);
+	uint64_t session;
+
+	(void)state;
+	memset(big, ' ', COLD_WAITING_MAX / 4);
+	memcpy(big, "{}", 2);
+	big[COLD_WAITING_MAX / 4 - 1] = '\0';
+	a_is_away();
+	session = cw_session("a");
+	for (int i = 0; i < 6; i++)
+		cw_event(session, (struct rig_event){ .json = big });
+	cw_until(cw_nobody_waits);
+	assert_int_equal(engine_state(cw.e, STR_LIT(A_ANY))->seq, 8);
+	assert_int_equal(cw.rebuilds, 1);
+	cw_assert_digest();
+	mem_free(big);
+}
+
+/* ---- a new start ---- */
+
+static void
+test_restart(void **state)
+{
+	struct rig_saved *s;
+
+	(void)state;
+	a_is_away();
+	s = rig_save(cw.e);
+	cw_restart(s, cw.n);
+	rig_saved_free(s);
+	assert_int_equal(cold_count(cw.e), 1);
+	cw_assert_digest();
+	cw_assert_student("a");
+	cw_settle();
+	assert_int_equal(cw.rebuilds, 0);
+	cw_assert_digest();
+}
+
+/* The snapshot is behind: the store has a later index, of what the journal has, too. */
+static void
+test_crash(void **state)
+{
+	struct rig_saved *s;
+	uint64_t position;
+
+	(void)state;
+	a_is_away();
+	s = rig_save(cw.e);
+	position = cw.n;
+	cw_visit("a", "d1", 2);
+	cw_until(cw_nobody_waits);
+	cw_visit("b", "d1", 2);
+	cw_settle();
+	cw_visit("a", "d1", 1); /* this one the store does not have */
+	cw_restart(s, position);
+	assert_int_equal(cold_waiting(cw.e), 1);
+	cw_until(cw_nobody_waits);
+	assert_int_equal(cw.rebuilds, 0);
+	cw_assert_digest();
+	cw_assert_student("a");
+	rig_saved_free(s);
+}
+
+/* Journal and snapshot are put back to an earlier time, and it goes on differently:
+ * the store's index is of a future that is none. */
+static void
+test_put_back(void **state)
+{
+	struct rig_saved *s;
+	size_t position;
+
+	(void)state;
+	a_is_away();
+	s = rig_save(cw.e);
+	position = cw.n;
+	cw_visit("a", "d1", 5);
+	cw_until(cw_nobody_waits);
+	cw_visit("b", "d1", 2);
+	cw_settle();
+	engine_free(cw.all);
+	while (cw.n > position)
+		mem_free((char *)cw.record[--cw.n].body.p);
+	cw.all = cw_engine(false);
+	for (size_t i = 0; i < cw.n; i++)
+		engine_record(cw.all, &cw.record[i]);
+	cw_restart(s, position);
+	for (int i = 0; i < 5; i++)
+		cw_visit("b", "d1", 2);
+	cw_assert_student("a");
+	assert_int_equal(cw.rebuilds, 1);
+	cw_assert_digest();
+	rig_saved_free(s);
+}
+
+static void
+test_snapshot_needs_cold(void **state)
+{
+	struct rig_saved *s;
+	struct engine *plain;
+
+	(void)state;
+	a_is_away();
+	s = rig_save(cw.e);
+	plain = cw_engine(false);
+	assert_int_equal(rig_load(plain, s, s->n), ERR_DAMAGED);
+	engine_free(plain);
+	rig_saved_free(s);
+}
+
+/* ---- at random ---- */
+
+static unsigned seed;
+
+static unsigned
+dice(unsigned n)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 16) % n;
+}
+
+static void
+spoil_something(void)
+{
+	char key[64];
+
+	snprintf(key, sizeof key, "%sSTUDENT:s%u", "Internal,t.any,", dice(12));
+	if (dice(3) == 0)
+		snprintf(key, sizeof key, "lectern:student:s%u", dice(12));
+	if (dice(2) == 0)
+		kvs_remove(cw.kvs, str_of(key));
+	else
+		kvs_put(cw.kvs, str_of(key), STR_LIT("[1]"), 7);
+}
+
+static void
+do_something(struct rig_saved **saved, uint64_t *position)
+{
+	char student[16], document[16];
+
+	snprintf(student, sizeof student, "s%u", dice(12));
+	snprintf(document, sizeof document, "d%u", dice(3));
+	cw_visit(student, document, dice(4));
+	if (dice(6) == 0) {
+		cw_until(cw_nobody_waits);
+		cw_settle();
+	}
+	if (dice(8) == 0)
+		spoil_something();
+	if (dice(10) == 0 && cold_waiting(cw.e) == 0) {
+		if (*saved != NULL)
+			rig_saved_free(*saved);
+		*saved = rig_save(cw.e);
+		*position = cw.n;
+	}
+	if (dice(20) == 0)
+		cw_restart(*saved, *position);
+}
+
+static void
+test_random(void **state)
+{
+	struct rig_saved *saved = NULL;
+	uint64_t position = 0;
+
+	(void)state;
+	for (seed = 1; seed < 6;) {
+		unsigned began = seed;
+
+		cw_start(3);
+		for (int i = 0; i < 200; i++)
+			do_something(&saved, &position);
+		cw_until(cw_nobody_waits);
+		cw_assert_digest();
+		for (int i = 0; i < 12; i++) {
+			char student[16];
+
+			snprintf(student, sizeof student, "s%d", i);
+			cw_assert_student(student);
+		}
+		cw_assert_digest();
+		assert_true(cw.rebuilds > 0);
+		cw_stop(NULL);
+		if (saved != NULL)
+			rig_saved_free(saved);
+		saved = NULL;
+		seed = began + 1;
+	}
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_out_and_back, cw_stop),
+		cmocka_unit_test_teardown(test_records_wait, cw_stop),
+		cmocka_unit_test_teardown(test_repeats, cw_stop),
+		cmocka_unit_test_teardown(test_who_stays, cw_stop),
+		cmocka_unit_test_teardown(test_index_lost, cw_stop),
+		cmocka_unit_test_teardown(test_value_lost, cw_stop),
+		cmocka_unit_test_teardown(test_value_foreign, cw_stop),
+		cmocka_unit_test_teardown(test_index_damaged, cw_stop),
+		cmocka_unit_test_teardown(test_index_cut, cw_stop),
+		cmocka_unit_test_teardown(test_index_of_another, cw_stop),
+		cmocka_unit_test_teardown(test_index_old, cw_stop),
+		cmocka_unit_test_teardown(test_rebuild_fails, cw_stop),
+		cmocka_unit_test_teardown(test_too_much_waits, cw_stop),
+		cmocka_unit_test_teardown(test_restart, cw_stop),
+		cmocka_unit_test_teardown(test_crash, cw_stop),
+		cmocka_unit_test_teardown(test_put_back, cw_stop),
+		cmocka_unit_test_teardown(test_snapshot_needs_cold, cw_stop),
+		cmocka_unit_test(test_random),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -53,7 +53,7 @@ export class Instance {
 	 *  server ('prosody', 'ejabberd', or 'none': nothing is published by XMPP), kvs, pubsub
 	 *  (names), roster: see CHOICES,
 	 *  components (the component sections, name: JID; one JID for all when not said),
-	 *  auth (who checks passwords: 'file', 'xmpp'; see authLines),
+	 *  auth (who checks passwords, ['file', 'xmpp'] in any order; authLines: more lines),
 	 *  lines (name: more lines of that section), producers (JIDs of further components), host
 	 *  (address of everything), s2s (see prosody.mjs), guests (JIDs of other servers that teach here). */
 	constructor(o) {

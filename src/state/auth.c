@@ -14,6 +14,7 @@
 
 static const struct auth_backend *const auth_backends[] = {
 	&auth_file,
+	&auth_xmpp,
 };
 
 struct auth_open {

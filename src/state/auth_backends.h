@@ -25,6 +25,7 @@ struct auth_backend {
 };
 
 extern const struct auth_backend auth_file;
+extern const struct auth_backend auth_xmpp;
 
 /* The backend by name, or NULL with *why listing the known ones. */
 const struct auth_backend *auth_backend(const char *name, char **why);

@@ -13,6 +13,7 @@
 
 static const struct pubsub_backend *const pubsub_backends[] = {
 	&pubsub_memory,
+	&pubsub_redis,
 };
 
 struct pubsub_sub {

@@ -87,7 +87,8 @@ struct pubsub_backend {
 	bool (*publish)(void *store, struct str node, const struct pubsub_change *c, size_t n);
 	void (*ids)(void *store, struct str node, pubsub_ids_cb *cb, void *arg);
 	void (*nodes)(void *store, pubsub_nodes_cb *cb, void *arg);
-	/* A snapshot follows, and changes; again: another snapshot. */
+	/* A snapshot follows, and changes; again: another snapshot, or one that is later
+	 * than both calls. After down and up one comes by itself. */
 	void (*follow)(void *store, struct str node);
 	void (*unfollow)(void *store, struct str node);
 	void (*status)(const void *store, struct jsonw *w); /* members of an object */

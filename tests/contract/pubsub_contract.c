@@ -495,7 +495,7 @@ test_bytes(void **state)
 	json = item_json(1, large);
 	view_open(&v, CLASS);
 	publish(PUBSUB_ITEM, "large", json);
-	item(id, 5);
+	publish(PUBSUB_ITEM, id, "{\"v\":1,\"seq\":5}");
 	expect(&v, "large=1;p/a%2C\"b\\ \xc3\xa4\n~$*\r\n=5;");
 	assert_string_equal(map_get(v.items, STR_LIT("large")), json);
 	view_close(&v);

@@ -43,7 +43,7 @@ struct fault {
 	const struct pubsub_events *ev;
 	void *arg;
 	void *store;
-	struct map *read; /* unsigned by node: snapshots that the inner one still owes */
+	struct map *read; /* bool by node: whether the inner one owes a snapshot */
 	struct loop_timer *turn;
 	struct fault_queue queue, asked, orphans;
 	bool up, inner_up, closed, busy, cut_due;
@@ -158,10 +158,11 @@ fault_snapshot_cb(void *arg, struct str node, const struct pubsub_item *v, size_
 {
 	struct fault *f = arg;
 	struct fault_told *t;
-	unsigned *owed = map_get(f->read, node);
+	bool *owed = map_get(f->read, node);
 
-	if (owed == NULL || --*owed > 0 || !f->up)
+	if (owed == NULL || !*owed || !f->up)
 		return;
+	*owed = false;
 	t = fault_tell(f, FAULT_SNAPSHOT, node);
 	t->v = mem_alloc(n * sizeof *t->v);
 	t->whole = whole;
@@ -239,7 +240,7 @@ fault_rise(struct fault *f)
 
 	f->up = true;
 	while (map_next(f->read, &it)) {
-		++*(unsigned *)it.value;
+		*(bool *)it.value = true;
 		fault_inner->follow(f->store, it.key);
 	}
 	f->ev->up(f->arg);
@@ -400,13 +401,13 @@ fault_follow(void *store, struct str node)
 {
 	struct fault *f = store;
 
-	unsigned *owed = map_get(f->read, node);
+	bool *owed = map_get(f->read, node);
 
 	if (owed == NULL)
 		map_put(f->read, node, MEM_NEW(owed));
 	if (!f->up)
 		return;
-	++*owed;
+	*owed = true;
 	fault_inner->follow(f->store, node);
 }
 

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "daemon_priv.h"
+#include "state/kvs_conf.h"
 
 #define DAEMON_JOURNAL_PENDING ((size_t)32 << 20) /* bytes waiting for the disk */
 
@@ -217,17 +218,26 @@ daemon_keep(struct daemon *d)
 }
 
 /* What goes out of memory must be somewhere else. */
+/* The store is not the one it was. */
+static void
+daemon_lost_cb(void *arg)
+{
+	struct daemon *d = arg;
+
+	engine_unstored(d->engine);
+}
+
 static bool
 daemon_states(struct daemon *d, char **why)
 {
-	struct kvs_options o = { .loop = d->loop };
+	struct kvs_options o = { .loop = d->loop, .lost = daemon_lost_cb, .lost_arg = d };
 
 	if (d->conf->state_cache > 0 && strcmp(d->conf->kvs_backend, "memory") == 0) {
 		*why = mem_strdup("kvs.state_cache lets states out of memory and backend \"memory\" has "
 		    "no other place for them: choose another backend or state_cache = 0");
 		return false;
 	}
-	d->states = kvs_open(d->conf->kvs_backend, &o, why);
+	d->states = kvs_conf_open(d->conf, NULL, &o, why);
 	return d->states != NULL;
 }
 

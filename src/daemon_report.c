@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "daemon_priv.h"
+#include "state/kvs_conf.h"
 
 static void
 daemon_report_roster(const struct daemon *d, struct jsonw *w)
@@ -49,6 +50,8 @@ daemon_status(struct daemon *d, struct jsonw *w)
 	keep_status(d->keep, w);
 	daemon_report_recovered(d, w);
 	daemon_report_roster(d, w);
+	jsonw_key(w, "kvs");
+	kvs_conf_status(d->conf, d->states, w);
 	jsonw_key(w, "audit");
 	audit_status(d->audit, w);
 	jsonw_key(w, "xmpp");

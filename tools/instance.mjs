@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { makeCertificates } from './certificates.mjs';
 import { Ejabberd } from './ejabberd.mjs';
 import { Prosody } from './prosody.mjs';
+import { RedisServer } from './redis.mjs';
 import { ROSTERS } from './rosters.mjs';
 import { Service, freePorts, waitFor, write } from './service.mjs';
 
@@ -24,7 +25,7 @@ const COMPONENTS = ['activity', 'writing'];
 /** What there is to choose from: interchangeable parts by the name of the option. */
 export const CHOICES = {
 	server: [...Object.keys(SERVERS), 'none'],
-	kvs: ['memory'],
+	kvs: ['memory', 'disk', 'redis', 'redis_ephemeral'],
 	pubsub: ['xmpp', 'xmpp-server'],
 	roster: Object.keys(ROSTERS),
 };
@@ -72,13 +73,14 @@ export class Instance {
 		this.roster = ROSTERS[chosen('roster', o.roster ?? 'csv')];
 		const overXmpp = this.pubsub.filter((name) => name.startsWith('xmpp'));
 		if (!this.published && overXmpp.length > 0) throw new Error(`pubsub ${overXmpp} needs an XMPP server, and server is none`);
+		this.redis = null;
 		this.lecternd = new Service('lecternd', this.at('lecternd.log'));
 	}
 
 	get state() { return this.dir; }
 	get published() { return this.serverName !== 'none'; }
 	/** The processes that it runs. */
-	get services() { return [this.lecternd, this.server].filter(Boolean); }
+	get services() { return [this.lecternd, this.server, this.redis].filter(Boolean); }
 	get rosterFile() { return this.at(this.roster.file); }
 	at(...names) { return path.join(this.dir, ...names); }
 	get sections() { return this.o.components ?? { '*': `lectern.${this.domain}` }; }
@@ -102,6 +104,7 @@ export class Instance {
 		secret(this.at('organisation.key'));
 		secret(this.at('token.key'));
 		if (this.published) this.prepareServer();
+		if (this.usesRedis) await this.prepareRedis();
 		for (const user of ['teacher', 'stranger']) await this.addUser(user);
 		this.makeStudents(this.o.students ?? 30);
 		this.writeRoster();
@@ -119,6 +122,16 @@ export class Instance {
 			components: Object.entries(this.secrets).map(([jid, secret]) => ({ jid, secret })),
 		});
 		this.server.prepare();
+	}
+
+	// ---- Redis ----
+
+	get usesRedis() { return [this.kvs, ...this.pubsub].some((name) => name.startsWith('redis')); }
+
+	async prepareRedis() {
+		const [port] = await freePorts(1, this.host);
+		this.redis = new RedisServer({ dir: this.at('redis'), log: this.at('redis.log'), host: this.host, port, appendonly: this.o.appendonly });
+		this.redis.prepare();
 	}
 
 	/** Makes an account, or finds it as it is. */
@@ -199,7 +212,11 @@ roster {
 auth {
 ${this.authLines()}
 }
-kvs { backend = "${this.kvs}" }
+kvs {
+  backend = "${this.kvs}"
+${this.o.kvsLines ?? ''}
+}
+${this.redis ? `redis {\n${this.redis.lines}\n}` : ''}
 ${this.published ? `xmpp {
   host = "${this.host}"
   port = ${this.ports.component}
@@ -239,6 +256,7 @@ ${this.o.config ?? ''}
 	async start() {
 		await this.prepare();
 		if (this.published) await this.server.start();
+		await this.redis?.start();
 		await this.startLecternd();
 		if (this.published) await this.componentsUp();
 		this.pseudonyms();
@@ -268,6 +286,7 @@ ${this.o.config ?? ''}
 				host: this.host, port: this.ports.c2s, domain: this.domain, ca: this.at('ca.pem'),
 				websocket: this.server.websocket, components: this.components,
 			} }),
+			...(this.redis && { redis: { host: this.host, port: this.redis.site.port, password: this.redis.password } }),
 			backends: { server: this.serverName, kvs: this.kvs, pubsub: this.pubsub, roster: this.roster.name },
 			teacher: this.users.teacher,
 			stranger: this.users.stranger,
@@ -277,7 +296,7 @@ ${this.o.config ?? ''}
 			config: this.at('lectern.conf'),
 			roster: this.rosterFile,
 			journal: path.join(this.state, 'journal'),
-			pids: { lecternd: this.lecternd.pid, ...(this.server && { server: this.server.pid, [this.server.name]: this.server.pid }) },
+			pids: { lecternd: this.lecternd.pid, ...(this.redis && { redis: this.redis.pid }), ...(this.server && { server: this.server.pid, [this.server.name]: this.server.pid }) },
 		};
 	}
 }

@@ -198,7 +198,7 @@ feed_keep_sub(struct feed_door *d, const struct feed_sub *s)
 	jsonw_kz(&w, "node", s->node);
 	jsonw_kz(&w, "jid", s->jid);
 	jsonw_object_end(&w);
-	kvs_put(d->service->o.kvs, buf_view(&key), buf_view(&value), 0);
+	kvs_put(d->service->o.kvs, buf_view(&key), buf_view(&value));
 	buf_free(&key);
 	buf_free(&value);
 }
@@ -234,11 +234,10 @@ feed_load_one(struct feed_loading *l, struct str value)
 }
 
 static void
-feed_load_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position)
+feed_load_cb(void *arg, enum err e, struct str key, struct str value)
 {
 	struct feed_loading *l = arg;
 
-	(void)position;
 	if (key.p != NULL) {
 		feed_load_one(l, value);
 		return;

@@ -32,7 +32,7 @@ pub_store_put(struct pub_node *n)
 {
 	struct buf key = pub_store_key(n);
 
-	kvs_put(n->publisher->o.kvs, buf_view(&key), str_of(n->name), 0);
+	kvs_put(n->publisher->o.kvs, buf_view(&key), str_of(n->name));
 	buf_free(&key);
 }
 
@@ -92,14 +92,13 @@ struct pub_loading {
 };
 
 static void
-pub_load_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position)
+pub_load_cb(void *arg, enum err e, struct str key, struct str value)
 {
 	struct pub_loading *l = arg;
 	struct publisher *p = l->publisher;
 	struct pub_node *n;
 	char *name;
 
-	(void)position;
 	if (key.p == NULL) {
 		if (e != ERR_OK)
 			log_error("xmpp jid=%s: published nodes cannot be read: %s", p->o.jid,

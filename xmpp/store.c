@@ -56,7 +56,7 @@ store_put(struct service *s, const struct subscription *sub)
 	jsonw_kbool(&w, "body", sub->o.body);
 	jsonw_kuint(&w, "shows", sub->o.shows);
 	jsonw_object_end(&w);
-	kvs_put(s->o.kvs, buf_view(&key), buf_view(&value), 0);
+	kvs_put(s->o.kvs, buf_view(&key), buf_view(&value));
 	s->unsaved = true;
 	buf_free(&key);
 	buf_free(&value);
@@ -227,11 +227,10 @@ store_finish(struct store_loading *l)
 
 /* Keys hold no control bytes: key_escape sees to it. */
 static void
-store_scan_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position)
+store_scan_cb(void *arg, enum err e, struct str key, struct str value)
 {
 	struct store_loading *l = arg;
 
-	(void)position;
 	if (key.p == NULL) {
 		if (e != ERR_OK)
 			log_error("xmpp jid=%s: subscriptions cannot be read: %s",

@@ -95,8 +95,18 @@ struct conf {
 	struct conf_list roster_admins;
 
 	/* kvs */
-	char *kvs_backend;             /* "memory" */
+	char *kvs_backend;             /* "memory", "disk", "redis", "redis_ephemeral" */
+	char *kvs_file;                /* disk; states.db in state_dir when not set */
+	long kvs_ttl;                  /* redis_ephemeral: seconds */
 	long state_cache;              /* students with states in memory; 0: all */
+
+	/* redis: for kvs and for pubsub */
+	char *redis_address;           /* host:port, or unix:/path */
+	char *redis_user, *redis_password_file; /* or NULL */
+	long redis_database;
+	char *redis_prefix;            /* before every key and channel */
+	bool redis_insecure_ok;        /* plaintext to an address that is not loopback */
+	long redis_timeout;            /* seconds of silence when an answer is due */
 
 	/* pubsub */
 	struct conf_list pubsub_stores; /* "memory"; empty: none beside XMPP */

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "base/conf_priv.h"
+#include "base/conn.h"
 #include "base/date.h"
 #include "base/jid.h"
 #include "base/mem.h"
@@ -219,6 +220,17 @@ conf_is_socket_path(const char *s)
 }
 
 bool
+conf_is_redis(const char *s)
+{
+	char *host = NULL;
+	int port;
+	bool ok = conn_address(s, 1, &host, &port) && (host[0] != '/' || conf_is_socket_path(host));
+
+	mem_free(host);
+	return ok;
+}
+
+bool
 conf_is_loopback(const char *host)
 {
 	unsigned char v4[4];
@@ -385,6 +397,25 @@ check_xmpp(const struct check *k)
 }
 
 static void
+check_redis(const struct check *k)
+{
+	const struct conf *c = k->c;
+	char *host = NULL;
+	int port;
+
+	if (conn_address(c->redis_address, 1, &host, &port) && !c->redis_insecure_ok &&
+	    !conf_is_loopback(host))
+		conf_cause(k->causes, check_line(k, "redis", 0, "address"),
+		    "redis.address \"%s\" is another machine and the connection to it is not encrypted, "
+		    "expected 127.0.0.1, ::1, localhost, unix:/path, or insecure_ok = true",
+		    c->redis_address);
+	mem_free(host);
+	if (c->redis_user != NULL && c->redis_password_file == NULL)
+		conf_cause(k->causes, check_line(k, "redis", 0, "user"),
+		    "redis.user without a password, expected password_file = ...");
+}
+
+static void
 check_control(const struct check *k)
 {
 	if (k->c->control != NULL && !conf_is_socket_path(k->c->control))
@@ -423,6 +454,7 @@ conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, 
 	check_tls(&k);
 	check_token(&k);
 	check_roster(&k);
+	check_redis(&k);
 	check_xmpp(&k);
 	check_auth(&k);
 	check_producers(&k);

@@ -112,6 +112,7 @@ bool conf_is_reducer(const char *s);
 bool conf_is_time_limit(const char *s);
 bool conf_is_until(const char *s);
 bool conf_is_socket_path(const char *s);
+bool conf_is_redis(const char *s);
 bool conf_is_loopback(const char *host);
 bool conf_is_filled(const char *s);
 bool conf_is_contact(const char *s);

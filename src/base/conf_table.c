@@ -15,7 +15,8 @@ static const char *const methods[] = { "token", "testcase_auth", "local_storage"
 	"hash_identify", "guest", NULL };
 static const char *const roster_backends[] = { "csv", "oneroster", "files", "sqlite",
 	"postgres", "all", NULL };
-static const char *const kvs_backends[] = { "memory", NULL };
+static const char *const kvs_backends[] = { "memory", "disk", "redis", "redis_ephemeral",
+	NULL };
 static const char *const pubsub_backends[] = { "xmpp", "xmpp-server", NULL };
 static const char *const pubsub_stores[] = { "memory", NULL };
 static const char *const auth_backends[] = { "file", "xmpp", NULL };
@@ -116,9 +117,34 @@ const struct conf_row conf_rows[] = {
 
 	{ IN("kvs", "backend", kvs_backend, CONF_STRING), .standard = "memory",
 	    .known = kvs_backends, .restart = true, .help = "Where states live" },
+	{ IN("kvs", "file", kvs_file, CONF_PATH), .restart = true,
+	    .help = "File of the backend \"disk\"; states.db in state_dir when not set" },
+	{ IN("kvs", "ttl", kvs_ttl, CONF_SECONDS), .min = 60, .max = 31536000, .standard = "86400",
+	    .restart = true, .help = "Seconds after which \"redis_ephemeral\" forgets a state that "
+	    "does not change" },
 	{ IN("kvs", "state_cache", state_cache, CONF_NUMBER), .max = 100000000, .standard = "0",
 	    .restart = true,
 	    .help = "Students whose states are in memory at a time; 0: all" },
+
+	{ IN("redis", "address", redis_address, CONF_STRING), .standard = "127.0.0.1:6379",
+	    .restart = true, .check = conf_is_redis,
+	    .expected = "host:port such as 127.0.0.1:6379, or unix:/path",
+	    .help = "Where Redis is" },
+	{ IN("redis", "user", redis_user, CONF_STRING), .restart = true, .check = conf_is_filled,
+	    .expected = "a user of Redis's ACL such as \"lectern\"",
+	    .help = "User to sign in as; the default one when not set" },
+	{ IN("redis", "password_file", redis_password_file, CONF_PATH), .restart = true,
+	    .help = "File with the password; none is sent when not set" },
+	{ IN("redis", "database", redis_database, CONF_NUMBER), .max = 65535, .standard = "0",
+	    .restart = true, .help = "Number of the database in it" },
+	{ IN("redis", "prefix", redis_prefix, CONF_STRING), .standard = "", .restart = true,
+	    .help = "Stands before every key and channel" },
+	{ IN("redis", "insecure_ok", redis_insecure_ok, CONF_BOOL), .standard = "false",
+	    .restart = true,
+	    .help = "Whether address may be another machine: the connection is not encrypted" },
+	{ IN("redis", "timeout", redis_timeout, CONF_SECONDS), .min = 1, .max = 600, .standard = "5",
+	    .restart = true,
+	    .help = "Seconds of silence after which a connection that owes an answer is given up" },
 
 	{ IN("pubsub", "backends", pubsub_stores, CONF_LIST), .known = pubsub_stores,
 	    .restart = true, .help = "Where nodes are published beside XMPP" },
@@ -241,6 +267,7 @@ const struct conf_section conf_sections[] = {
 	{ .name = "journal", .help = "The record of accepted events." },
 	{ .name = "roster", .help = "Who teaches and attends what." },
 	{ .name = "kvs", .help = "The store of states." },
+	{ .name = "redis", .help = "The Redis that kvs and pubsub use, if they are told to." },
 	{ .name = "pubsub", .help = "Readers without XMPP." },
 	{ .name = "xmpp", .help = "The stream to the XMPP server." },
 	{ .name = "auth", .help = "Who may sign in, and how." },

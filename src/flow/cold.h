@@ -33,7 +33,7 @@ size_t cold_hot(const struct engine *e); /* students with states in memory */
 
 /* Calls cb with the index of each student of whom all is flushed, after
  * engine_flush_dirty and as part of the same flush. */
-typedef void cold_index_cb(void *arg, struct str key, struct str index, uint64_t position);
+typedef void cold_index_cb(void *arg, struct str key, struct str index);
 void cold_indexes(struct engine *e, cold_index_cb *cb, void *arg);
 
 /* Lets go of the states of the students that were used least recently, of at most

@@ -59,7 +59,7 @@ cold_indexes(struct engine *e, cold_index_cb *cb, void *arg)
 		buf_clear(&index);
 		cold_index_key(t, &key);
 		cold_index_write(e, t, &index);
-		cb(arg, buf_view(&key), buf_view(&index), t->includes);
+		cb(arg, buf_view(&key), buf_view(&index));
 	}
 	e->n_indexing = kept;
 	buf_free(&key);

@@ -102,6 +102,11 @@ bool engine_is_repeat(const struct engine *e, uint64_t seq);
  * this state already, or it does not read. Before the first record. */
 bool engine_restore(struct engine *e, const struct reducer *r, const struct state_record *s);
 
+/* Whether a value reads as a state of the reducer: what a RECORD_STATE with folded 0
+ * needs, which gives a student a state that another system folded, unless there is
+ * one of that key already. */
+bool engine_reads(struct engine *e, const struct reducer *r, struct str json);
+
 /* Up to which event everything is in what was published of this external
  * reducer, as its producer says. */
 uint64_t engine_acked(const struct engine *e, const struct reducer *r);

@@ -58,13 +58,13 @@ struct keep {
 static void
 keep_put_cb(void *arg, const struct state *s, struct str json)
 {
-	kvs_put(arg, str_of(s->key), json, s->position);
+	kvs_put(arg, str_of(s->key), json);
 }
 
 static void
-keep_index_put_cb(void *arg, struct str key, struct str index, uint64_t position)
+keep_index_put_cb(void *arg, struct str key, struct str index)
 {
-	kvs_put(arg, key, index, position);
+	kvs_put(arg, key, index);
 }
 
 static void
@@ -239,12 +239,11 @@ keep_loaded(struct keep_load *l)
 static void keep_fetch(struct keep_load *l);
 
 static void
-keep_value_cb(void *arg, enum err e, bool found, struct str value, uint64_t position)
+keep_value_cb(void *arg, enum err e, bool found, struct str value)
 {
 	struct keep_get *g = arg;
 	struct keep_load *l = g->load;
 
-	(void)position;
 	l->in_flight--;
 	if (e != ERR_OK)
 		l->unreachable = true;
@@ -270,11 +269,10 @@ keep_fetch(struct keep_load *l)
 }
 
 static void
-keep_index_cb(void *arg, enum err e, bool found, struct str value, uint64_t position)
+keep_index_cb(void *arg, enum err e, bool found, struct str value)
 {
 	struct keep_load *l = arg;
 
-	(void)position;
 	l->unreachable = e != ERR_OK;
 	if (!l->unreachable)
 		l->values = cold_load_new(l->keep->o.engine, l->student,

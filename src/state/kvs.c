@@ -7,6 +7,9 @@
 
 static const struct kvs_backend *const kvs_backends[] = {
 	&kvs_memory,
+	&kvs_disk,
+	&kvs_redis,
+	&kvs_redis_ephemeral,
 };
 
 struct kvs {
@@ -33,10 +36,9 @@ kvs_backend(const char *name, char **why)
 }
 
 struct kvs *
-kvs_open(const char *backend, const struct kvs_options *o, char **why)
+kvs_open_as(const struct kvs_backend *b, const struct kvs_options *o, char **why)
 {
-	const struct kvs_backend *b = kvs_backend(backend, why);
-	void *store = b != NULL ? b->open(o, why) : NULL;
+	void *store = b->open(o, why);
 	struct kvs *k;
 
 	if (store == NULL)
@@ -46,6 +48,14 @@ kvs_open(const char *backend, const struct kvs_options *o, char **why)
 	return k;
 }
 
+struct kvs *
+kvs_open(const char *backend, const struct kvs_options *o, char **why)
+{
+	const struct kvs_backend *b = kvs_backend(backend, why);
+
+	return b != NULL ? kvs_open_as(b, o, why) : NULL;
+}
+
 void
 kvs_get(struct kvs *k, struct str key, kvs_get_cb *cb, void *arg)
 {
@@ -53,9 +63,9 @@ kvs_get(struct kvs *k, struct str key, kvs_get_cb *cb, void *arg)
 }
 
 void
-kvs_put(struct kvs *k, struct str key, struct str value, uint64_t position)
+kvs_put(struct kvs *k, struct str key, struct str value)
 {
-	k->backend->put(k->store, key, value, position);
+	k->backend->put(k->store, key, value);
 }
 
 void
@@ -74,6 +84,12 @@ void
 kvs_flush(struct kvs *k, kvs_done_cb *cb, void *arg)
 {
 	k->backend->flush(k->store, cb, arg);
+}
+
+const char *
+kvs_trouble(const struct kvs *k)
+{
+	return k->backend->trouble(k->store);
 }
 
 unsigned

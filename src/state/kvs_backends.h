@@ -5,6 +5,6 @@
 
 #include "state/kvs.h"
 
-extern const struct kvs_backend kvs_memory;
+extern const struct kvs_backend kvs_memory, kvs_disk, kvs_redis, kvs_redis_ephemeral;
 
 #endif

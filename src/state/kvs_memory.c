@@ -7,17 +7,15 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "base/pack.h"
 #include "state/kvs_backends.h"
 #include "state/snapshot.h"
 
 /* In the file, in place of an organisation: what kind of file it is. */
 #define KVS_FILE_MARK "kvs"
-#define KVS_FILE_ENTRY 1 /* kind of its entries: position (8 bytes), value */
+#define KVS_FILE_ENTRY 1 /* kind of its entries */
 
 struct kvs_entry {
 	unsigned refs; /* touched by the loop's thread alone */
-	uint64_t position;
 	size_t key_n, value_n;
 	char bytes[]; /* key, value */
 };
@@ -41,6 +39,7 @@ struct kvs_store {
 	bool closed;
 	bool dirty;          /* differs from the file */
 	bool saving;         /* a job is in the pool */
+	char *trouble;       /* why the last save failed */
 	struct kvs_waiter *waiting, **waiting_end; /* for the next save */
 };
 
@@ -79,13 +78,11 @@ kvs_entry_value(const struct kvs_entry *t)
 }
 
 static struct kvs_entry *
-kvs_entry_new(struct str key, struct str value, uint64_t position)
+kvs_entry_new(struct str key, struct str value)
 {
 	struct kvs_entry *t = mem_alloc(sizeof *t + key.n + value.n);
 
-	*t = (struct kvs_entry){
-		.refs = 1, .position = position, .key_n = key.n, .value_n = value.n
-	};
+	*t = (struct kvs_entry){ .refs = 1, .key_n = key.n, .value_n = value.n };
 	if (key.n > 0)
 		memcpy(t->bytes, key.p, key.n);
 	if (value.n > 0)
@@ -149,6 +146,7 @@ kvs_store_drop(struct kvs_store *s)
 		return;
 	map_free(s->map, kvs_entry_drop);
 	mem_free(s->file);
+	mem_free(s->trouble);
 	mem_free(s);
 }
 
@@ -156,12 +154,10 @@ static enum err
 kvs_load_cb(void *arg, uint8_t kind, struct str key, struct str value)
 {
 	struct kvs_store *s = arg;
-	struct unpack u = { .left = value };
-	uint64_t position = unpack_u64(&u);
 
-	if (kind != KVS_FILE_ENTRY || u.failed)
+	if (kind != KVS_FILE_ENTRY)
 		return ERR_DAMAGED;
-	kvs_entry_drop(map_put(s->map, key, kvs_entry_new(key, u.left, position)));
+	kvs_entry_drop(map_put(s->map, key, kvs_entry_new(key, value)));
 	return ERR_OK;
 }
 
@@ -198,11 +194,11 @@ kvs_memory_open(const struct kvs_options *o, char **why)
 }
 
 static void
-kvs_memory_put(void *store, struct str key, struct str value, uint64_t position)
+kvs_memory_put(void *store, struct str key, struct str value)
 {
 	struct kvs_store *s = store;
 
-	kvs_entry_drop(map_put(s->map, key, kvs_entry_new(key, value, position)));
+	kvs_entry_drop(map_put(s->map, key, kvs_entry_new(key, value)));
 	s->dirty = true;
 }
 
@@ -224,10 +220,10 @@ kvs_answer_scan(const struct kvs_answer *a)
 	for (size_t i = 0; i < a->entries.n && !a->store->closed; i++) {
 		const struct kvs_entry *t = a->entries.v[i];
 
-		a->scan(a->arg, ERR_OK, kvs_entry_key(t), kvs_entry_value(t), t->position);
+		a->scan(a->arg, ERR_OK, kvs_entry_key(t), kvs_entry_value(t));
 	}
 	if (!a->store->closed)
-		a->scan(a->arg, ERR_OK, (struct str){ 0 }, (struct str){ 0 }, 0);
+		a->scan(a->arg, ERR_OK, (struct str){ 0 }, (struct str){ 0 });
 }
 
 static void
@@ -236,9 +232,9 @@ kvs_answer_get(const struct kvs_answer *a)
 	const struct kvs_entry *t = a->entry;
 
 	if (t != NULL)
-		a->get(a->arg, ERR_OK, true, kvs_entry_value(t), t->position);
+		a->get(a->arg, ERR_OK, true, kvs_entry_value(t));
 	else
-		a->get(a->arg, ERR_OK, false, (struct str){ 0 }, 0);
+		a->get(a->arg, ERR_OK, false, (struct str){ 0 });
 }
 
 /* The store may be closed by now, or be closed by what is called. */
@@ -302,7 +298,6 @@ kvs_save_cb(void *arg)
 {
 	struct kvs_save *v = arg;
 	struct snapshot_writer *w = snapshot_begin(v->store->file, KVS_FILE_MARK, 0, &v->why);
-	struct buf value = BUF_INIT(0);
 
 	if (w == NULL) {
 		v->result = ERR_IO;
@@ -311,13 +306,9 @@ kvs_save_cb(void *arg)
 	for (size_t i = 0; i < v->entries.n; i++) {
 		const struct kvs_entry *t = v->entries.v[i];
 
-		buf_clear(&value);
-		pack_u64(&value, t->position);
-		buf_str(&value, kvs_entry_value(t));
-		snapshot_add(w, KVS_FILE_ENTRY, kvs_entry_key(t), buf_view(&value));
+		snapshot_add(w, KVS_FILE_ENTRY, kvs_entry_key(t), kvs_entry_value(t));
 	}
 	v->result = snapshot_commit(w, &v->why);
-	buf_free(&value);
 }
 
 static void kvs_save_start(struct kvs_store *s);
@@ -353,9 +344,12 @@ kvs_save_done_cb(void *arg)
 	struct kvs_store *s = v->store;
 
 	s->saving = false;
+	mem_free(s->trouble);
+	s->trouble = v->result != ERR_OK ? mem_strdup(v->why != NULL ? v->why :
+	    err_text(v->result)) : NULL;
 	if (v->result != ERR_OK) {
 		s->dirty = true;
-		log_warning("kvs not saved: %s", v->why != NULL ? v->why : err_text(v->result));
+		log_warning("kvs not saved: %s", s->trouble);
 	}
 	kvs_waiters_end(s, v->waiters, v->result);
 	if (!s->saving && !s->dirty)
@@ -404,6 +398,12 @@ kvs_memory_flush(void *store, kvs_done_cb *cb, void *arg)
 		kvs_save_start(s);
 }
 
+static const char *
+kvs_memory_trouble(const void *store)
+{
+	return ((const struct kvs_store *)store)->trouble;
+}
+
 static void
 kvs_memory_close(void *store)
 {
@@ -417,11 +417,13 @@ kvs_memory_close(void *store)
 /* No KVS_PERSISTENT: what survives is what was flushed, and only with a file. */
 const struct kvs_backend kvs_memory = {
 	.name = "memory",
+	.caps = KVS_SNAPSHOT,
 	.open = kvs_memory_open,
 	.get = kvs_memory_get,
 	.put = kvs_memory_put,
 	.remove = kvs_memory_remove,
 	.scan = kvs_memory_scan,
 	.flush = kvs_memory_flush,
+	.trouble = kvs_memory_trouble,
 	.close = kvs_memory_close,
 };

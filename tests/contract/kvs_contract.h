@@ -12,6 +12,7 @@ struct kvs_contract {
 	void (*place)(struct kvs_options *o);
 	void (*drop)(struct kvs_options *o);
 	bool persistent; /* what was flushed is there after close and open */
+	const struct kvs_backend *as; /* opened instead of the one by that name, or NULL */
 };
 
 /* Number of failed tests. */
@@ -19,12 +20,16 @@ int kvs_contract_run(const struct kvs_contract *c);
 
 /* ---- for tests of single backends ---- */
 
-/* Runs the loop until nothing is left to do. */
+/* Each runs the loop until the answer is there. Open waits until the store can be
+ * reached. */
 struct kvs *kvs_contract_open(const char *backend, const struct kvs_options *o);
 enum err kvs_contract_flush(struct kvs *k, struct loop *l);
-/* The value and position as "value@position", or "-" when absent; mem_free it. */
+/* The value, or "-" when absent; mem_free it. */
 char *kvs_contract_get(struct kvs *k, struct loop *l, const char *key);
-/* All entries as "key=value@position;" in the order of the scan; mem_free it. */
+/* All entries as "key=value;" in the order of the scan; mem_free it. */
 char *kvs_contract_scan(struct kvs *k, struct loop *l, const char *prefix);
+
+/* Runs the loop until *count is at least n; fails when that takes too long. */
+void kvs_contract_until(struct loop *l, const unsigned *count, unsigned n);
 
 #endif

@@ -149,7 +149,7 @@ test_value_foreign(void **state)
 {
 	(void)state;
 	a_is_away();
-	kvs_put(cw.kvs, STR_LIT(A_ANY), STR_LIT("{\"n\":9,\"pad\":7}"), 1);
+	kvs_put(cw.kvs, STR_LIT(A_ANY), STR_LIT("{\"n\":9,\"pad\":7}"));
 	comes_from_the_journal(1);
 }
 
@@ -159,11 +159,10 @@ struct got {
 };
 
 static void
-got_cb(void *arg, enum err e, bool found, struct str value, uint64_t position)
+got_cb(void *arg, enum err e, bool found, struct str value)
 {
 	struct got *g = arg;
 
-	(void)position;
 	assert_int_equal(e, ERR_OK);
 	assert_true(found);
 	buf_str(&g->value, value);
@@ -199,7 +198,7 @@ test_index_damaged(void **state)
 	is = stored(A_INDEX);
 	for (size_t at = 0; at < is.n; at += 13) {
 		got.value.data[at] ^= 1;
-		kvs_put(cw.kvs, STR_LIT(A_INDEX), is, 1);
+		kvs_put(cw.kvs, STR_LIT(A_INDEX), is);
 		comes_from_the_journal(cw.rebuilds + 1);
 		cw_visit("b", NULL, 1);
 		cw_settle();
@@ -223,7 +222,7 @@ test_index_cut(void **state)
 	a_is_away();
 	is = stored(A_INDEX);
 	is.n -= 40;
-	kvs_put(cw.kvs, STR_LIT(A_INDEX), is, 1);
+	kvs_put(cw.kvs, STR_LIT(A_INDEX), is);
 	comes_from_the_journal(1);
 	buf_free(&got.value);
 }
@@ -233,7 +232,7 @@ test_index_of_another(void **state)
 {
 	(void)state;
 	a_is_away();
-	kvs_put(cw.kvs, STR_LIT(A_INDEX), stored("lectern:student:b"), 1);
+	kvs_put(cw.kvs, STR_LIT(A_INDEX), stored("lectern:student:b"));
 	comes_from_the_journal(1);
 	buf_free(&got.value);
 }
@@ -253,8 +252,8 @@ test_index_old(void **state)
 	cw_visit("b", NULL, 1);
 	cw_settle();
 	assert_null(engine_state(cw.e, STR_LIT(A_ANY)));
-	kvs_put(cw.kvs, STR_LIT(A_ANY), buf_view(&value), 1);
-	kvs_put(cw.kvs, STR_LIT(A_INDEX), buf_view(&got.value), 1);
+	kvs_put(cw.kvs, STR_LIT(A_ANY), buf_view(&value));
+	kvs_put(cw.kvs, STR_LIT(A_INDEX), buf_view(&got.value));
 	comes_from_the_journal(1);
 	buf_free(&value);
 	buf_free(&got.value);
@@ -409,7 +408,7 @@ spoil_something(void)
 	if (dice(2) == 0)
 		kvs_remove(cw.kvs, str_of(key));
 	else
-		kvs_put(cw.kvs, str_of(key), STR_LIT("[1]"), 7);
+		kvs_put(cw.kvs, str_of(key), STR_LIT("[1]"));
 }
 
 static void

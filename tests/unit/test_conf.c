@@ -62,7 +62,9 @@ static const char everything[] =
     "identity { methods = { token, guest } token_key_file = /t user_file = /u allow_guest = on }\n"
     "journal { segment_size = \"1G\" snapshot_records = 8 }\n"
     "roster { backend = csv file = /roster allow_empty = yes domain = s.example admins = { a@b } }\n"
-    "kvs { backend = memory state_cache = 5 }\n"
+    "kvs { backend = redis file = /s.db ttl = 61 state_cache = 5 }\n"
+    "redis { address = \"[::2]:7\" user = u password_file = /p database = 3 prefix = \"p:\"\n"
+    "\tinsecure_ok = true timeout = 9 }\n"
     "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true keepalive = 7\n"
     "  window = 9\n"
     "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"
@@ -257,8 +259,9 @@ test_words(void **state)
 	    "local_storage, chromebook, hash_identify, guest");
 	refused(STR_LIT(BASE "roster { backend = ldap }"), 2,
 	    "roster.backend \"ldap\" is not valid, expected one of csv");
-	refused(STR_LIT(BASE "kvs { backend = redis }"), 2,
-	    "kvs.backend \"redis\" is not valid, expected one of memory");
+	refused(STR_LIT(BASE "kvs { backend = rediss }"), 2,
+	    "kvs.backend \"rediss\" is not valid, expected one of memory, disk, redis, "
+	    "redis_ephemeral");
 	refused(STR_LIT(BASE "producer a { jid = \"*\" }"), 2, "producer.jid \"*\" is not valid");
 	refused(STR_LIT(BASE "producer a { jid = \"*.b.c\" }"), 2, "producer.jid");
 	refused(STR_LIT(BASE "producer a { jid = \"me@\" }"), 2, "producer.jid");
@@ -462,6 +465,31 @@ test_remote_plaintext(void **state)
 }
 
 static void
+test_redis(void **state)
+{
+	static const char *const bad[] = { "10.0.0.1", "redis.example:6379", "[::2]:6379" };
+	static const char *const good[] = { "127.0.0.1", "localhost:1", "[::1]:65535",
+		"unix:/run/redis.sock" };
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, BASE "redis { address = \"%s\" }", bad[i]);
+		refused(str_of(text), 2, "redis.address \"");
+		assert_non_null(strstr(causes.data, "insecure_ok = true"));
+		snprintf(text, sizeof text, BASE "redis { address = \"%s\" insecure_ok = true }", bad[i]);
+		conf_free(read_ok(text));
+	}
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(text, sizeof text, BASE "redis { address = \"%s\" }", good[i]);
+		conf_free(read_ok(text));
+	}
+	refused(STR_LIT(BASE "redis { address = \"unix:redis.sock\" }"), 2, "redis.address");
+	refused(STR_LIT(BASE "redis { address = \"::1:6379\" }"), 2, "redis.address");
+	refused(STR_LIT(BASE "redis { user = lectern }"), 2, "redis.user without a password");
+}
+
+static void
 assert_restart(const char *before, const char *after, size_t n, const char *names)
 {
 	char text[512];
@@ -624,6 +652,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_redis),
 		cmocka_unit_test(test_everything_is_everything),
 		cmocka_unit_test(test_print_reads_back),
 		cmocka_unit_test(test_required),

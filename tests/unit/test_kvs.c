@@ -71,7 +71,7 @@ write_one(const char *key, const char *value)
 {
 	struct kvs *k = kvs_contract_open("memory", &options);
 
-	kvs_put(k, str_of(key), str_of(value), 1);
+	kvs_put(k, str_of(key), str_of(value));
 	assert_int_equal(kvs_contract_flush(k, options.loop), ERR_OK);
 	kvs_close(k);
 }
@@ -135,12 +135,10 @@ test_foreign(void **state)
 	assert_open_refused();
 	foreign("kvs", 2, STR_LIT("positionvalue"));
 	assert_open_refused();
-	foreign("kvs", 1, STR_LIT("short"));
-	assert_open_refused();
-	foreign("kvs", 1, STR_LIT("\1\0\0\0\0\0\0\0value"));
+	foreign("kvs", 1, STR_LIT("value"));
 	k = kvs_contract_open("memory", &options);
 	got = kvs_contract_get(k, options.loop, "k");
-	assert_string_equal(got, "value@1");
+	assert_string_equal(got, "value");
 	mem_free(got);
 	kvs_close(k);
 }
@@ -153,19 +151,19 @@ test_disk_refuses(void **state)
 	char *got;
 
 	(void)state;
-	kvs_put(k, STR_LIT("k"), STR_LIT("v"), 1);
+	kvs_put(k, STR_LIT("k"), STR_LIT("v"));
 	assert_int_equal(rename(folder, away), 0);
 	assert_int_not_equal(kvs_contract_flush(k, options.loop), ERR_OK);
 	assert_int_not_equal(kvs_contract_flush(k, options.loop), ERR_OK);
 	got = kvs_contract_get(k, options.loop, "k");
-	assert_string_equal(got, "v@1");
+	assert_string_equal(got, "v");
 	mem_free(got);
 	assert_int_equal(rename(away, folder), 0);
 	assert_int_equal(kvs_contract_flush(k, options.loop), ERR_OK);
 	kvs_close(k);
 	k = kvs_contract_open("memory", &options);
 	got = kvs_contract_scan(k, options.loop, "");
-	assert_string_equal(got, "k=v@1;");
+	assert_string_equal(got, "k=v;");
 	mem_free(got);
 	kvs_close(k);
 }
@@ -196,7 +194,7 @@ refused_cb(void *arg, enum err e)
 		return;
 	if (r->moves) {
 		assert_int_equal(rename(folder, away), 0);
-		kvs_put(r->k, STR_LIT("k"), STR_LIT("later"), 2);
+		kvs_put(r->k, STR_LIT("k"), STR_LIT("later"));
 	}
 	kvs_flush(r->k, refused_cb, r);
 }
@@ -211,9 +209,9 @@ test_no_early_success(void **state)
 	bool first = false;
 
 	(void)state;
-	kvs_put(k, STR_LIT("k"), STR_LIT("v"), 1);
+	kvs_put(k, STR_LIT("k"), STR_LIT("v"));
 	kvs_flush(k, called_cb, &first);
-	kvs_put(k, STR_LIT("k"), STR_LIT("w"), 1);
+	kvs_put(k, STR_LIT("k"), STR_LIT("w"));
 	kvs_flush(k, refused_cb, &one); /* these two share the second save */
 	kvs_flush(k, refused_cb, &two);
 	loop_run(options.loop);
@@ -241,11 +239,11 @@ test_unflushed(void **state)
 	(void)state;
 	write_one("a", "1");
 	k = kvs_contract_open("memory", &options);
-	kvs_put(k, STR_LIT("b"), STR_LIT("2"), 2);
+	kvs_put(k, STR_LIT("b"), STR_LIT("2"));
 	kvs_close(k);
 	k = kvs_contract_open("memory", &options);
 	got = kvs_contract_scan(k, options.loop, "");
-	assert_string_equal(got, "a=1@1;");
+	assert_string_equal(got, "a=1;");
 	mem_free(got);
 	kvs_close(k);
 }
@@ -284,7 +282,7 @@ chain_cb(void *arg, enum err e)
 	chained++;
 	if (c->left-- == 0)
 		return;
-	kvs_put(c->k, STR_LIT("n"), STR_LIT("more"), (uint64_t)c->left);
+	kvs_put(c->k, STR_LIT("n"), STR_LIT("more"));
 	kvs_flush(c->k, chain_cb, c);
 }
 
@@ -299,7 +297,7 @@ test_chained(void **state)
 
 	(void)state;
 	chained = 0;
-	kvs_put(k, STR_LIT("n"), STR_LIT("first"), 9);
+	kvs_put(k, STR_LIT("n"), STR_LIT("first"));
 	kvs_flush(k, chain_cb, &one);
 	kvs_flush(k, chain_cb, &two);
 	loop_run(options.loop);
@@ -307,7 +305,7 @@ test_chained(void **state)
 	kvs_close(k);
 	k = kvs_contract_open("memory", &options);
 	got = kvs_contract_get(k, options.loop, "n");
-	assert_string_equal(got, "more@0");
+	assert_string_equal(got, "more");
 	mem_free(got);
 	kvs_close(k);
 }
@@ -321,7 +319,7 @@ test_close_while_saving(void **state)
 	char *got;
 
 	(void)state;
-	kvs_put(k, STR_LIT("a"), STR_LIT("1"), 1);
+	kvs_put(k, STR_LIT("a"), STR_LIT("1"));
 	kvs_flush(k, called_cb, &called);
 	kvs_close(k);
 	loop_free(options.loop);
@@ -329,7 +327,7 @@ test_close_while_saving(void **state)
 	options.loop = loop_new();
 	k = kvs_contract_open("memory", &options);
 	got = kvs_contract_scan(k, options.loop, "");
-	assert_string_equal(got, "a=1@1;");
+	assert_string_equal(got, "a=1;");
 	mem_free(got);
 	kvs_close(k);
 }

@@ -227,7 +227,7 @@ keep_temporary(const char *resource, int64_t doubted_us)
 	    "\"deliver\":true,\"digest\":false,\"frequency\":0,\"expire\":0,"
 	    "\"presence\":false}", resource, (long long)doubted_us);
 
-	kvs_put(kvs, str_of(key), str_of(value), 0);
+	kvs_put(kvs, str_of(key), str_of(value));
 	mem_free(key);
 	mem_free(value);
 }
@@ -331,10 +331,10 @@ damaged_entries_are_dropped(void **state)
 	for (size_t i = 0; i < COUNT(values); i++) {
 		char *key = mem_printf("Subscription,%s,%zu", SERVICE, i);
 
-		kvs_put(kvs, str_of(key), str_of(values[i]), 0);
+		kvs_put(kvs, str_of(key), str_of(values[i]));
 		mem_free(key);
 	}
-	kvs_put(kvs, STR_LIT("Subscription,another.school.test,n,j"), STR_LIT("{}"), 0);
+	kvs_put(kvs, STR_LIT("Subscription,another.school.test,n,j"), STR_LIT("{}"));
 	world_restart(200);
 	assert_int_equal(book_size(service->book), 0);
 	assert_int_equal(kept(), 1); /* the other component's stays */

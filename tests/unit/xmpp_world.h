@@ -492,11 +492,11 @@ struct kept {
 };
 
 static void
-kept_cb(void *arg, enum err e, struct str key, struct str value, uint64_t position)
+kept_cb(void *arg, enum err e, struct str key, struct str value)
 {
 	struct kept *k = arg;
 
-	(void)value, (void)position;
+	(void)value;
 	assert_int_equal(e, ERR_OK);
 	k->n += key.p != NULL;
 	k->done = key.p == NULL;

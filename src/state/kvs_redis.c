@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: MIT */
+/* kvs_redis: states in a Redis, under the keys and as the values of Learning
+ * Observer. Writes go into the pipeline at once; a flush reads our mark behind
+ * them, so that its answer comes after all of theirs and tells whether it is still
+ * the same Redis with what we wrote. While Redis is away puts are dropped and the
+ * flush after them fails. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "base/crypt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "state/kvs_backends.h"
+#include "state/redis_link.h"
+
+#define KVS_REDIS_MARK "lectern:store" /* holds a number that nobody else has */
+#define KVS_REDIS_MARK_BYTES 16
+#define KVS_REDIS_SCAN "500"           /* keys that Redis looks at in one step */
+#define KVS_REDIS_VALUES 100           /* asked for at a time */
+
+enum kvs_ask_kind { KVS_ASK_GET, KVS_ASK_SCAN, KVS_ASK_FLUSH };
+
+/* What somebody waits for. */
+struct kvs_ask {
+	TAILQ_ENTRY(kvs_ask) link;
+	struct kvs_redis *store;
+	enum kvs_ask_kind kind;
+	kvs_get_cb *get;
+	kvs_scan_cb *scan;
+	kvs_done_cb *done;
+	void *arg;
+	struct buf pattern;  /* of a scan */
+	struct str *keys;    /* found by it; owned */
+	size_t n, cap, at;
+};
+TAILQ_HEAD(kvs_asks, kvs_ask);
+
+struct kvs_redis {
+	struct loop *loop;
+	struct redis_link *link;
+	char *prefix;
+	char ttl[24];            /* "": values stay */
+	loop_cb *lost;
+	void *lost_arg;
+	struct kvs_asks asked;   /* Redis will answer */
+	struct kvs_asks failing; /* it will not: they are told so in the next turn */
+	struct loop_timer *fail;
+	struct buf key;          /* scratch */
+	char mark[2 * KVS_REDIS_MARK_BYTES + 1];
+	bool marked;             /* the mark is in Redis, as far as we know */
+	bool failed;             /* a write that the next answer to a flush is about */
+	bool dropped;            /* one that the next flush is about */
+	char *trouble;
+	unsigned busy;           /* callbacks under way in a loop of ours */
+	bool closed, read_only;
+};
+
+static struct str
+kvs_redis_key(struct kvs_redis *s, struct str key)
+{
+	buf_clear(&s->key);
+	buf_z(&s->key, s->prefix);
+	buf_str(&s->key, key);
+	return buf_view(&s->key);
+}
+
+/* ---- what is asked ---- */
+
+static struct kvs_ask *
+kvs_ask_new(struct kvs_redis *s, enum kvs_ask_kind kind, void *arg)
+{
+	struct kvs_ask *a;
+
+	MEM_NEW(a);
+	a->store = s;
+	a->kind = kind;
+	a->arg = arg;
+	TAILQ_INSERT_TAIL(&s->asked, a, link);
+	return a;
+}
+
+static void
+kvs_ask_free(struct kvs_ask *a)
+{
+	for (size_t i = 0; i < a->n; i++)
+		mem_free((char *)a->keys[i].p);
+	mem_free(a->keys);
+	buf_free(&a->pattern);
+	mem_free(a);
+}
+
+static void
+kvs_ask_drop(struct kvs_ask *a)
+{
+	TAILQ_REMOVE(&a->store->asked, a, link);
+	kvs_ask_free(a);
+}
+
+static void
+kvs_ask_fail(struct kvs_ask *a)
+{
+	struct kvs_redis *s = a->store;
+
+	TAILQ_REMOVE(&s->asked, a, link);
+	TAILQ_INSERT_TAIL(&s->failing, a, link);
+	loop_timer_once(s->fail, 0);
+}
+
+/* The last thing done with it: the callback may close the store. */
+static void
+kvs_ask_end(struct kvs_ask *a, enum err e, bool found, struct str value)
+{
+	struct kvs_ask was = *a;
+
+	TAILQ_REMOVE(&a->store->asked, a, link);
+	if (was.kind == KVS_ASK_GET)
+		was.get(was.arg, e, found, value);
+	else if (was.kind == KVS_ASK_SCAN)
+		was.scan(was.arg, e, (struct str){ 0 }, (struct str){ 0 });
+	else
+		was.done(was.arg, e);
+	kvs_ask_free(a);
+}
+
+static void kvs_redis_leave(struct kvs_redis *s);
+
+static void
+kvs_redis_fail_cb(void *arg)
+{
+	struct kvs_redis *s = arg;
+	struct kvs_ask *a;
+
+	s->busy++;
+	while (!s->closed && (a = TAILQ_FIRST(&s->failing)) != NULL) {
+		TAILQ_REMOVE(&s->failing, a, link);
+		TAILQ_INSERT_TAIL(&s->asked, a, link);
+		kvs_ask_end(a, ERR_IO, false, (struct str){ 0 });
+	}
+	kvs_redis_leave(s);
+}
+
+/* ---- trouble ---- */
+
+static void
+kvs_redis_trouble_set(struct kvs_redis *s, char *why)
+{
+	mem_free(s->trouble);
+	s->trouble = why;
+}
+
+/* Notes what an answer says is wrong; true when there is something. */
+static bool
+kvs_redis_wrong(struct kvs_redis *s, const struct redis_reply *r)
+{
+	struct buf why = BUF_INIT(0);
+
+	if (r != NULL && r->type == REDIS_ERROR) {
+		redis_trouble(r->text, &why);
+		kvs_redis_trouble_set(s, buf_take(&why));
+	}
+	return r == NULL || r->type == REDIS_ERROR;
+}
+
+static const char *
+kvs_redis_trouble(const void *store)
+{
+	return ((const struct kvs_redis *)store)->trouble;
+}
+
+/* ---- the mark ---- */
+
+static void
+kvs_redis_mark_cb(void *arg, const struct redis_reply *r)
+{
+	((struct kvs_redis *)arg)->marked |= r != NULL && r->type != REDIS_ERROR;
+}
+
+/* A Redis without our mark has not what we wrote, or not all of it. Whether it is
+ * the one that we know; tells the owner when it is not. */
+static bool
+kvs_redis_known(struct kvs_redis *s, const struct redis_reply *r)
+{
+	bool before = s->marked;
+
+	if (s->read_only || (r->type == REDIS_TEXT && str_is(r->text, s->mark)))
+		return true;
+	s->marked = false;
+	redis_command(s->link, (struct str[]){ STR_LIT("SET"), kvs_redis_key(s,
+	    STR_LIT(KVS_REDIS_MARK)), str_of(s->mark) }, 3, kvs_redis_mark_cb, s);
+	if (!before)
+		return true; /* nothing was written that could be missing */
+	log_warning("kvs: %s; all states are written again", r->type == REDIS_TEXT ?
+	    "another process writes to this Redis, expected a redis.prefix of its own" :
+	    "Redis has lost what was written");
+	if (s->lost != NULL)
+		s->lost(s->lost_arg);
+	return false;
+}
+
+static void
+kvs_redis_marked_cb(void *arg, const struct redis_reply *r)
+{
+	struct kvs_redis *s = arg;
+
+	if (!kvs_redis_wrong(s, r))
+		kvs_redis_known(s, r);
+}
+
+static void
+kvs_redis_ask_mark(struct kvs_redis *s, redis_reply_cb *cb, void *arg)
+{
+	redis_command(s->link, (struct str[]){ STR_LIT("GET"), kvs_redis_key(s,
+	    STR_LIT(KVS_REDIS_MARK)) }, 2, cb, arg);
+}
+
+/* ---- up and down ---- */
+
+/* Not an error: the journal is the truth. Not said where we may not ask. */
+static void
+kvs_redis_config_cb(void *arg, const struct redis_reply *r)
+{
+	bool kept = false;
+
+	(void)arg;
+	for (size_t i = 0; r != NULL && i + 1 < r->n; i += 2)
+		kept |= !str_is(r->items[i + 1]->text, "no") && r->items[i + 1]->text.n > 0;
+	if (r != NULL && r->type == REDIS_ARRAY && !kept)
+		log_notice("kvs: this Redis keeps nothing over its own restart (appendonly no, "
+		    "save \"\"): all states are then written again");
+}
+
+static void
+kvs_redis_up_cb(void *arg)
+{
+	struct kvs_redis *s = arg;
+
+	kvs_redis_trouble_set(s, NULL);
+	if (!s->marked && !s->read_only && s->ttl[0] == '\0')
+		redis_command(s->link, (struct str[]){ STR_LIT("CONFIG"), STR_LIT("GET"),
+		    STR_LIT("save"), STR_LIT("appendonly") }, 4, kvs_redis_config_cb, s);
+	kvs_redis_ask_mark(s, kvs_redis_marked_cb, s);
+}
+
+static void
+kvs_redis_down_cb(void *arg, const char *why)
+{
+	kvs_redis_trouble_set(arg, mem_strdup(why));
+}
+
+static const struct redis_link_ops kvs_redis_ops = { kvs_redis_up_cb, kvs_redis_down_cb, NULL };
+
+static void *
+kvs_redis_open_ttl(const struct kvs_options *o, long ttl, char **why)
+{
+	uint8_t mark[KVS_REDIS_MARK_BYTES];
+	struct buf hex = BUF_INIT(0);
+	struct kvs_redis *s;
+
+	MEM_NEW(s);
+	s->loop = o->loop;
+	TAILQ_INIT(&s->asked);
+	TAILQ_INIT(&s->failing);
+	s->link = redis_link_new(o->loop, o->redis, &kvs_redis_ops, s, why);
+	if (s->link == NULL) {
+		mem_free(s);
+		return NULL;
+	}
+	s->fail = loop_timer_new(o->loop, kvs_redis_fail_cb, s);
+	s->prefix = mem_strdup(o->prefix != NULL ? o->prefix : "");
+	s->read_only = o->read_only;
+	s->lost = o->lost;
+	s->lost_arg = o->lost_arg;
+	if (ttl > 0)
+		snprintf(s->ttl, sizeof s->ttl, "%ld", ttl);
+	crypt_random(mark, sizeof mark);
+	crypt_hex(&hex, mark, sizeof mark);
+	memcpy(s->mark, hex.data, hex.len);
+	buf_free(&hex);
+	kvs_redis_trouble_set(s, mem_strdup(KVS_NOT_YET));
+	return s;
+}
+
+static void *
+kvs_redis_open(const struct kvs_options *o, char **why)
+{
+	return kvs_redis_open_ttl(o, 0, why);
+}
+
+static void *
+kvs_redis_open_ephemeral(const struct kvs_options *o, char **why)
+{
+	return kvs_redis_open_ttl(o, o->ttl, why);
+}
+
+/* ---- writing ---- */
+
+static void
+kvs_redis_written_cb(void *arg, const struct redis_reply *r)
+{
+	struct kvs_redis *s = arg;
+
+	s->failed |= kvs_redis_wrong(s, r);
+}
+
+static void
+kvs_redis_put(void *store, struct str key, struct str value)
+{
+	struct kvs_redis *s = store;
+
+	s->dropped |= !redis_command(s->link, (struct str[]){ STR_LIT("SET"), kvs_redis_key(s, key),
+	    value, STR_LIT("EX"), str_of(s->ttl) }, s->ttl[0] != '\0' ? 5 : 3,
+	    kvs_redis_written_cb, s);
+}
+
+static void
+kvs_redis_remove(void *store, struct str key)
+{
+	struct kvs_redis *s = store;
+
+	s->dropped |= !redis_command(s->link, (struct str[]){ STR_LIT("DEL"),
+	    kvs_redis_key(s, key) }, 2, kvs_redis_written_cb, s);
+}
+
+static void
+kvs_redis_flushed_cb(void *arg, const struct redis_reply *r)
+{
+	struct kvs_ask *a = arg;
+	struct kvs_redis *s = a->store;
+	bool ok = !kvs_redis_wrong(s, r) && kvs_redis_known(s, r) && !s->failed;
+
+	s->failed = false;
+	if (ok)
+		kvs_redis_trouble_set(s, NULL);
+	kvs_ask_end(a, ok ? ERR_OK : ERR_IO, false, (struct str){ 0 });
+}
+
+static void
+kvs_redis_flush(void *store, kvs_done_cb *cb, void *arg)
+{
+	struct kvs_redis *s = store;
+	struct kvs_ask *a = kvs_ask_new(s, KVS_ASK_FLUSH, arg);
+
+	a->done = cb;
+	if (redis_link_up(s->link) && !s->dropped)
+		kvs_redis_ask_mark(s, kvs_redis_flushed_cb, a);
+	else
+		kvs_ask_fail(a);
+	s->dropped = false;
+}
+
+/* ---- reading ---- */
+
+static void
+kvs_redis_got_cb(void *arg, const struct redis_reply *r)
+{
+	struct kvs_ask *a = arg;
+	bool other = r != NULL && str_starts(r->text, "WRONGTYPE"); /* no state, whatever it is */
+	bool wrong = !other && kvs_redis_wrong(a->store, r), found = !wrong && r->type == REDIS_TEXT;
+
+	kvs_ask_end(a, wrong ? ERR_IO : ERR_OK, found, found ? r->text : (struct str){ 0 });
+}
+
+static void
+kvs_redis_get(void *store, struct str key, kvs_get_cb *cb, void *arg)
+{
+	struct kvs_redis *s = store;
+	struct kvs_ask *a = kvs_ask_new(s, KVS_ASK_GET, arg);
+
+	a->get = cb;
+	if (!redis_command(s->link, (struct str[]){ STR_LIT("GET"), kvs_redis_key(s, key) }, 2,
+	    kvs_redis_got_cb, a))
+		kvs_ask_fail(a);
+}
+
+/* ---- scan: all keys, then their values in order ---- */
+
+static int
+kvs_redis_order_cb(const void *a, const void *b)
+{
+	const struct str *x = a, *y = b;
+	int order = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+
+	return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+/* SCAN may give a key twice. */
+static void
+kvs_redis_sort(struct kvs_ask *a)
+{
+	size_t n = 0;
+
+	if (a->n > 0)
+		qsort(a->keys, a->n, sizeof *a->keys, kvs_redis_order_cb);
+	for (size_t i = 0; i < a->n; i++)
+		if (n > 0 && str_eq(a->keys[n - 1], a->keys[i]))
+			mem_free((char *)a->keys[i].p);
+		else
+			a->keys[n++] = a->keys[i];
+	a->n = n;
+}
+
+static void
+kvs_redis_found(struct kvs_ask *a, struct str key)
+{
+	size_t prefix = strlen(a->store->prefix);
+
+	if (key.n < prefix || str_eq(key, kvs_redis_key(a->store, STR_LIT(KVS_REDIS_MARK))))
+		return;
+	if (a->n == a->cap) {
+		a->cap = a->cap > 0 ? 2 * a->cap : 64;
+		a->keys = mem_realloc(a->keys, a->cap * sizeof *a->keys);
+	}
+	a->keys[a->n++] = (struct str){ mem_dup(key.p + prefix, key.n - prefix), key.n - prefix };
+}
+
+static void kvs_redis_values(struct kvs_ask *a);
+
+/* A key that is gone by now, or holds no text, has no value. */
+static void
+kvs_redis_values_cb(void *arg, const struct redis_reply *r)
+{
+	struct kvs_ask *a = arg;
+	struct kvs_redis *s = a->store;
+
+	if (kvs_redis_wrong(s, r) || r->type != REDIS_ARRAY) {
+		kvs_ask_end(a, ERR_IO, false, (struct str){ 0 });
+		return;
+	}
+	s->busy++;
+	for (size_t i = 0; i < r->n && a->at < a->n && !s->closed; i++, a->at++)
+		if (r->items[i]->type == REDIS_TEXT)
+			a->scan(a->arg, ERR_OK, a->keys[a->at], r->items[i]->text);
+	if (!s->closed)
+		kvs_redis_values(a);
+	kvs_redis_leave(s);
+}
+
+static void
+kvs_redis_values(struct kvs_ask *a)
+{
+	struct str words[1 + KVS_REDIS_VALUES] = { STR_LIT("MGET") };
+	struct buf names = BUF_INIT(0);
+	size_t n = a->n - a->at < KVS_REDIS_VALUES ? a->n - a->at : KVS_REDIS_VALUES;
+
+	for (size_t i = 0; i < n; i++) {
+		buf_z(&names, a->store->prefix);
+		buf_str(&names, a->keys[a->at + i]);
+		words[1 + i].n = strlen(a->store->prefix) + a->keys[a->at + i].n;
+	}
+	for (size_t i = 0, at = 0; i < n; at += words[1 + i++].n)
+		words[1 + i].p = names.data + at;
+	if (n == 0)
+		kvs_ask_end(a, ERR_OK, false, (struct str){ 0 });
+	else if (!redis_command(a->store->link, words, 1 + n, kvs_redis_values_cb, a))
+		kvs_ask_fail(a);
+	buf_free(&names);
+}
+
+static void kvs_redis_scan_cb(void *arg, const struct redis_reply *r);
+
+static void
+kvs_redis_step(struct kvs_ask *a, struct str cursor)
+{
+	if (!redis_command(a->store->link, (struct str[]){ STR_LIT("SCAN"), cursor, STR_LIT("MATCH"),
+	    buf_view(&a->pattern), STR_LIT("COUNT"), STR_LIT(KVS_REDIS_SCAN) }, 6,
+	    kvs_redis_scan_cb, a))
+		kvs_ask_fail(a);
+}
+
+static void
+kvs_redis_scan_cb(void *arg, const struct redis_reply *r)
+{
+	struct kvs_ask *a = arg;
+
+	if (kvs_redis_wrong(a->store, r) || r->type != REDIS_ARRAY || r->n != 2) {
+		kvs_ask_end(a, ERR_IO, false, (struct str){ 0 });
+		return;
+	}
+	for (size_t i = 0; i < r->items[1]->n; i++)
+		kvs_redis_found(a, r->items[1]->items[i]->text);
+	if (!str_is(r->items[0]->text, "0")) {
+		kvs_redis_step(a, r->items[0]->text);
+		return;
+	}
+	kvs_redis_sort(a);
+	kvs_redis_values(a);
+}
+
+static void
+kvs_redis_scan(void *store, struct str prefix, kvs_scan_cb *cb, void *arg)
+{
+	struct kvs_redis *s = store;
+	struct kvs_ask *a = kvs_ask_new(s, KVS_ASK_SCAN, arg);
+	struct str all = kvs_redis_key(s, prefix);
+
+	a->scan = cb;
+	for (size_t i = 0; i < all.n; i++) {
+		if (all.p[i] != '\0' && strchr("*?[]\\", all.p[i]) != NULL)
+			buf_byte(&a->pattern, '\\');
+		buf_byte(&a->pattern, all.p[i]);
+	}
+	buf_byte(&a->pattern, '*');
+	kvs_redis_step(a, STR_LIT("0"));
+}
+
+/* ---- the end ---- */
+
+static void
+kvs_redis_leave(struct kvs_redis *s)
+{
+	struct kvs_ask *a;
+
+	if (--s->busy > 0 || !s->closed)
+		return;
+	while ((a = TAILQ_FIRST(&s->asked)) != NULL)
+		kvs_ask_drop(a);
+	mem_free(s);
+}
+
+static void
+kvs_redis_close(void *store)
+{
+	struct kvs_redis *s = store;
+
+	s->closed = true;
+	TAILQ_CONCAT(&s->asked, &s->failing, link);
+	redis_link_free(s->link);
+	loop_timer_free(s->fail);
+	buf_free(&s->key);
+	mem_free(s->prefix);
+	mem_free(s->trouble);
+	s->busy++;
+	kvs_redis_leave(s);
+}
+
+#define KVS_REDIS_CALLS \
+	.get = kvs_redis_get, .put = kvs_redis_put, .remove = kvs_redis_remove, \
+	.scan = kvs_redis_scan, .flush = kvs_redis_flush, .trouble = kvs_redis_trouble, \
+	.close = kvs_redis_close
+
+const struct kvs_backend kvs_redis = {
+	.name = "redis", .caps = KVS_PERSISTENT | KVS_REDIS | KVS_KEEPS, .open = kvs_redis_open,
+	KVS_REDIS_CALLS,
+};
+
+const struct kvs_backend kvs_redis_ephemeral = {
+	.name = "redis_ephemeral", .caps = KVS_REDIS | KVS_KEEPS, .open = kvs_redis_open_ephemeral,
+	KVS_REDIS_CALLS,
+};

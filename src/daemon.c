@@ -217,7 +217,6 @@ daemon_keep(struct daemon *d)
 	    daemon_rebuilt_cb, d);
 }
 
-/* What goes out of memory must be somewhere else. */
 /* The store is not the one it was. */
 static void
 daemon_lost_cb(void *arg)
@@ -227,6 +226,7 @@ daemon_lost_cb(void *arg)
 	engine_unstored(d->engine);
 }
 
+/* What goes out of memory must be somewhere else. */
 static bool
 daemon_states(struct daemon *d, char **why)
 {

@@ -14,6 +14,7 @@ int ctl_passwd(int argc, char **argv);
 int ctl_audit(int argc, char **argv);
 int ctl_pseudonym(int argc, char **argv);
 int ctl_watch(int argc, char **argv);
+int ctl_kvs(int argc, char **argv);
 int ctl_doctor(int argc, char **argv);
 
 /* ---- shared by the verbs ---- */

@@ -24,6 +24,7 @@ static const struct ctl_verb {
 	{ "pseudonym", "[-c FILE] ID...  pseudonyms of students", ctl_pseudonym },
 	{ "node", "[-c FILE] NODE...  names of nodes at the server's PubSub service", ctl_pseudonym },
 	{ "watch", "--jid JID --service SERVICE [...] NODE  subscribe as an XMPP client", ctl_watch },
+	{ "kvs", "[-c FILE] get KEY...|list|dump|load|import ...  the store of states", ctl_kvs },
 	{ "doctor", "[-c FILE] [--json] [--probe --jid JID [...]]  check a deployment", ctl_doctor },
 };
 

@@ -105,6 +105,30 @@ engine_external_state(struct engine *e, const struct engine_reducer *er,
 	return engine_state_new(er->r, student, buf_view(&e->key), sr->scope);
 }
 
+/* A state that was taken over from another system (folded is 0): where the fold goes
+ * on. What was folded here before it stays. */
+static void
+engine_imported(struct engine *e, const struct engine_reducer *er, const struct record *r,
+    const struct state_record *sr)
+{
+	bool is_new;
+	struct state *s = engine_external_state(e, er, sr, &is_new);
+
+	if (s == NULL || !is_new)
+		return;
+	if (!engine_decode(e, s, sr->json)) {
+		log_warning("state taken over does not read, left out record=%" PRIu64, r->seq);
+		engine_state_drop(s);
+		return;
+	}
+	engine_add(e, s);
+	s->seq = 1;
+	s->position = r->seq;
+	s->time_us = sr->time_us;
+	s->sec = sr->sec;
+	engine_mark_changed(e, s);
+}
+
 void
 engine_external_take(struct engine *e, const struct record *r)
 {
@@ -115,6 +139,10 @@ engine_external_take(struct engine *e, const struct record *r)
 
 	state_record_read(r->body, &sr);
 	er = engine_find_reducer(e, sr.reducer);
+	if (!er->r->external) {
+		engine_imported(e, er, r, &sr);
+		return;
+	}
 	s = engine_external_state(e, er, &sr, &is_new);
 	if (s == NULL || s->folded >= sr.folded)
 		return; /* sent again */
@@ -127,6 +155,17 @@ engine_external_take(struct engine *e, const struct record *r)
 	s->time_us = sr.time_us;
 	s->sec = sr.sec;
 	engine_mark_changed(e, s);
+}
+
+bool
+engine_reads(struct engine *e, const struct reducer *r, struct str json)
+{
+	struct student nobody = { .id = "" };
+	struct state *s = engine_state_new(r, &nobody, STR_LIT(""), STR_LIT(""));
+	bool ok = engine_decode(e, s, json);
+
+	engine_state_drop(s);
+	return ok;
 }
 
 /* Of a reducer that is no longer configured, or runs here again, nothing is
@@ -143,7 +182,7 @@ engine_published(struct engine *e, const struct record *r)
 		return;
 	}
 	er = engine_find_reducer(e, sr.reducer);
-	if (er == NULL || !er->r->external)
+	if (er == NULL || er->r->external != (sr.folded > 0))
 		return;
 	if (sr.student.n == 0) {
 		if (er->acked < sr.folded)

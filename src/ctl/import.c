@@ -166,6 +166,8 @@ import_state(struct import *m, struct str key, struct str json)
 
 	if (!str_starts(key, CTL_KVS_STATES))
 		return IMPORT_FOREIGN;
+	if (engine_state(m->engine, key) != NULL)
+		return IMPORT_KEPT; /* written by us, perhaps with %XX in it */
 	if (!import_key(m, key, &k))
 		return IMPORT_OTHER;
 	if (k.reducer->external)
@@ -190,14 +192,22 @@ import_drained_cb(void *arg)
 	((struct import *)arg)->drained = true;
 }
 
+static void
+import_turn_cb(void *arg)
+{
+	(void)arg;
+}
+
 /* Waits until the journal has everything; false when the disk does not take it. */
 static bool
 import_drain(struct import *m)
 {
 	m->drained = false;
 	journal_drain(m->journal, import_drained_cb, m);
-	while (!m->drained && !journal_stalled(m->journal))
+	while (!m->drained && !journal_stalled(m->journal)) {
+		loop_defer(m->loop, import_turn_cb, m); /* blocks begin at the end of a turn */
 		loop_run(m->loop);
+	}
 	if (!m->drained)
 		fputs("lecternctl: the disk does not take the journal's records\n", stderr);
 	return m->drained;

@@ -81,10 +81,12 @@ keep_evict_cb(void *arg)
 static void
 keep_say_flush(struct keep *k, enum err e)
 {
+	const char *why = kvs_trouble(k->o.kvs);
+
 	if (e != ERR_OK && !k->flush_fails)
-		log_warning("kvs: flush failed: %s; what was not stored is written again", err_text(e));
+		log_warning("kvs: %s; what was not stored is written again", why ? why : err_text(e));
 	else if (e == ERR_OK && k->flush_fails)
-		log_notice("kvs: flush succeeds again");
+		log_notice("kvs: states are stored again");
 	k->flush_fails = e != ERR_OK;
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // kill: SIGKILL at random moments under load, again and again. The sender's
 // ledger decides: every acknowledged event is in the journal exactly once, none
-// is counted twice, and the replayed states equal the live ones.
-import { ok, same, jsonLines, liveStates, replayedStates, waitFor, withInstance } from './lib/rig.mjs';
+// is counted twice, and the replayed states equal the live ones. Then the same, shorter,
+// with each store of states, whose Redis is killed, too.
+import { CHOICES } from '../../tools/instance.mjs';
+import { ok, same, jsonLines, liveStates, replayedStates, storedAll, waitFor, withEach } from './lib/rig.mjs';
 import { Student, keystroke } from '../../tools/class.mjs';
 
 const KILLS = Number(process.env.LECTERN_KILLS ?? 200);
+const KILLS_EACH = Math.max(5, Math.floor(KILLS / 10)); // with each store of states
 const STUDENTS = 6;
 const BURST_MS = 4;        // pause between bursts of one student
 const LIFE_MS = 120;       // longest life of a daemon after it is ready
@@ -63,19 +66,31 @@ function checkJournal(instance, students) {
 	same(doubled, 0, 'and no event is in it twice');
 }
 
-await withInstance('kill', { students: STUDENTS, limitMs: 1_500_000, logLevel: 'notice' }, async (instance) => {
+/** Ends Redis without a word; it comes back with nothing of what it had. */
+async function killRedis(instance) {
+	await instance.redis.kill();
+	await new Promise((r) => setTimeout(r, Math.random() * LIFE_MS));
+	await instance.redis.start();
+}
+
+const options = { students: STUDENTS, limitMs: 1_500_000, logLevel: 'notice' };
+const sets = CHOICES.kvs.map((kvs) => [`kvs ${kvs}`, { ...options, kvs, kills: kvs === 'memory' ? KILLS : KILLS_EACH }]);
+
+await withEach('kill', sets, async (instance) => {
+	const { kills } = instance.o;
 	const students = instance.students.map((s) => new Ledger(instance.events, s.user_id).run());
-	for (let i = 0; i < KILLS; i++) {
+	for (let i = 0; i < kills; i++) {
 		await new Promise((r) => setTimeout(r, Math.random() * LIFE_MS));
 		await instance.lecternd.stop('SIGKILL');
+		if (instance.redis && i % 2 === 0) await killRedis(instance);
 		await instance.startLecternd();
 	}
-	ok(true, `killed ${KILLS} times and started again each time`);
+	ok(true, `killed ${kills} times and started again each time`);
 	for (const s of students) clearInterval(s.timer);
 	await waitFor(() => students.every((s) => s.highestAck === s.seq), 'the acks of everything after the last start', 120_000);
 	ok(students.every((s) => !s.ackWentBack), 'no acknowledgement ever went back');
 	const total = students.reduce((n, s) => n + s.seq, 0);
-	ok(total > KILLS, `${total} events under way`);
+	ok(total > kills, `${total} events under way`);
 
 	checkJournal(instance, students);
 	const live = liveStates(instance), replayed = replayedStates(instance);
@@ -84,6 +99,7 @@ await withInstance('kill', { students: STUDENTS, limitMs: 1_500_000, logLevel: '
 	same(counts, students.map((s) => s.seq), 'every event is counted exactly once');
 	ok(/ equal\n$/.test(instance.ctl('journal', 'replay', '--verify')), 'replay --verify: the same bytes');
 	for (const s of students) s.stop();
+	if (instance.kvs !== 'memory') await storedAll(instance);
 	same((await instance.lecternd.stop('SIGTERM')).code, 0, 'SIGTERM ends it cleanly');
 	await instance.startLecternd();
 	same(liveStates(instance), live, 'and the next start, from the snapshot, has the same states');

@@ -103,6 +103,23 @@ async function finish(whole, before) {
 /** Lines of JSON as lecternctl prints them. */
 export const jsonLines = (text) => text.split('\n').filter(Boolean).map((l) => JSON.parse(l));
 
+/** States by key as the store holds them: their JSON. */
+export function storedStates(instance) {
+	const lines = instance.ctl('kvs', 'dump').split('\n');
+	const states = {};
+	for (let i = 0; i + 1 < lines.length; i += 2) states[lines[i]] = lines[i + 1];
+	return states;
+}
+
+/** Waits until the store has every state of the daemon's, byte for byte. */
+export async function storedAll(instance) {
+	await waitFor(() => {
+		const stored = storedStates(instance);
+		const live = instance.ctl('states').split('\n').filter(Boolean);
+		return live.length === Object.keys(stored).length && live.every((l) => l.endsWith(`"value":${stored[JSON.parse(l).key]}}`));
+	}, 'the store to have all states');
+}
+
 /** States by key, from the daemon or from a replay of its journal. */
 export function liveStates(instance) {
 	return Object.fromEntries(jsonLines(instance.ctl('states')).map((s) => [s.key, s]));

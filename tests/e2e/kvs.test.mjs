@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// kvs: the store of states in trouble while a class types, and what lecternctl does with it:
+// look into it, write it out and in, and take a Learning Observer over.
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { Student } from '../../tools/class.mjs';
+import { liveStates, ok, replayedStates, same, storedAll, storedStates, waitFor, withEach } from './lib/rig.mjs';
+
+const STUDENTS = 3;
+
+/** Ends with its status; both outputs as one text. */
+function run(instance, ...args) {
+	const how = spawnSync(instance.bin('lecternctl'), [...args, '-c', instance.at('lectern.conf')], { encoding: 'utf8' });
+	return { status: how.status, text: how.stdout + how.stderr };
+}
+
+async function type(instance, words = 3) {
+	const students = instance.students.map((s) => new Student(instance.events, s.user_id).connect());
+	for (const s of students) for (let i = 0; i < words; i++) s.type();
+	await waitFor(() => students.every((s) => s.acked === s.seq), 'all acks');
+	for (const s of students) s.stop();
+}
+
+const trouble = (instance) => instance.status().kvs.trouble;
+
+/** Makes trouble, has the class type, sees it named, ends it, and sees all states stored. */
+async function through(instance, what, word, begin, end) {
+	await begin();
+	await type(instance);
+	ok(true, `${what}: events are acknowledged all the same`);
+	await waitFor(() => trouble(instance)?.includes(word), `status to name ${word}`);
+	await end();
+	await waitFor(() => trouble(instance) === null, `the trouble with ${word} to end`);
+	await storedAll(instance);
+	ok(true, `${what}: named in status, and after it the store has all states`);
+}
+
+async function redisInTrouble(instance) {
+	const { redis } = instance;
+	await through(instance, 'killed', 'reached', () => redis.kill(), () => redis.start());
+	await through(instance, 'stopped', 'does not answer', () => redis.child.kill('SIGSTOP'), () => redis.child.kill('SIGCONT'));
+	await through(instance, 'full', 'OOM', () => redis.ask('CONFIG', 'SET', 'maxmemory', '1'), () => redis.ask('CONFIG', 'SET', 'maxmemory', '0'));
+	await through(instance, 'a replica', 'READONLY', () => redis.ask('REPLICAOF', '127.0.0.1', '1'), () => redis.ask('REPLICAOF', 'NO', 'ONE'));
+	await through(instance, 'its user may not', 'NOPERM', () => redis.ask('ACL', 'SETUSER', 'default', '-set'), () => redis.ask('ACL', 'SETUSER', 'default', '+set'));
+	await redis.ask('FLUSHALL');
+	await type(instance);
+	await storedAll(instance);
+	ok(true, 'emptied: all states are written again');
+	ok(!instance.lecternd.tail().includes(redis.password), 'its password is not in the log');
+}
+
+/** A dump of what the reference holds for two students of ours and one that we never saw. */
+const REFERENCE = `Internal,writing_observer.writing_analysis.time_on_task,EventField.doc_id:D,1:x,STUDENT:tc-testcase-new
+{"saved_ts": 1795455148.5, "total_time_on_task": 12.25}
+Internal,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-new
+{"document_id": "D,1:x"}
+Internal,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-u1
+{"document_id": "another"}
+External,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-new
+{"document_id": "D"}
+Internal,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-empty
+null
+Internal,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-wrong
+{"document_id": 7}
+Internal,writing_observer.writing_analysis.reconstruct,EventField.doc_id:D1,STUDENT:tc-testcase-u1
+{"text": "Hi"}
+email-studentID-mapping:a@b.edu
+"tc-testcase-u1"
+`;
+
+async function takeOver(instance) {
+	const file = instance.at('reference.txt');
+	fs.writeFileSync(file, REFERENCE, { mode: 0o600 });
+	const before = liveStates(instance);
+	const busy = run(instance, 'kvs', 'import', file);
+	ok(busy.status !== 0 && busy.text.includes('lecternctl: '), 'import is refused while a daemon holds the journal');
+	await instance.lecternd.stop();
+	const dry = run(instance, 'kvs', 'import', '--dry-run', file);
+	ok(dry.text.includes('would_take=2 kept=1 unknown=1 external=0 empty=1 unreadable=1 others=2'), 'a dry run says what would be taken');
+	const done = run(instance, 'kvs', 'import', file);
+	ok(done.status === 0 && done.text.includes('\ntaken=2 kept=1 ') && done.text.includes('last_document,STUDENT:tc-testcase-u1: kept'), 'import takes what is new and tells what it leaves');
+	ok(run(instance, 'kvs', 'import', file).text.includes('\ntaken=0 kept=3 '), 'a second one takes nothing');
+	await instance.startLecternd();
+	const after = liveStates(instance);
+	const time = 'Internal,writing_observer.writing_analysis.time_on_task,EventField.doc_id:D%2C1%3Ax,STUDENT:tc-testcase-new';
+	same(after[time]?.value, { saved_ts: 1795455148.5, total_time_on_task: 12.25 }, 'a state is there as the reference had it');
+	same(Object.keys(after).length, Object.keys(before).length + 2, 'and no others');
+	same(after, replayedStates(instance), 'the journal alone gives them again');
+	ok(/ equal\n$/.test(instance.ctl('journal', 'replay', '--verify')), 'byte for byte');
+	await storedAll(instance);
+	if (!instance.redis) return;
+	await instance.redis.ask('SET', 'Internal,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-redis', '{"document_id":"R"}');
+	await instance.lecternd.stop();
+	ok(run(instance, 'kvs', 'import', '--redis').text.includes('taken=1 '), 'from Redis itself, and what we wrote there is not taken for another\'s');
+	await instance.startLecternd();
+	same(liveStates(instance)['Internal,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-redis'].value, { document_id: 'R' }, 'it is there, too');
+}
+
+async function lookInside(instance) {
+	const stored = storedStates(instance);
+	const [key] = Object.keys(stored);
+	same(instance.ctl('kvs', 'get', key), `${stored[key]}\n`, 'get gives a value');
+	ok(instance.ctl('kvs', 'list', key.slice(0, -1)).split('\n').includes(key), 'list gives keys');
+	ok(run(instance, 'kvs', 'get', 'nosuch').status !== 0, 'a key that is not there is an error');
+	const file = instance.at('dump.txt');
+	fs.writeFileSync(file, instance.ctl('kvs', 'dump'), { mode: 0o600 });
+	ok(run(instance, 'kvs', 'load', file).text.includes('running'), 'load is refused while the daemon runs');
+	await instance.lecternd.stop();
+	same(run(instance, 'kvs', 'load', file), { status: 0, text: `loaded=${Object.keys(stored).length}\n` }, 'without it, it loads');
+	same(storedStates(instance), stored, 'what was dumped');
+	await instance.startLecternd();
+}
+
+const options = { server: 'none', students: STUDENTS };
+
+await withEach('kvs', ['disk', 'redis', 'redis_ephemeral'].map((kvs) => [kvs, { ...options, kvs }]), async (instance) => {
+	await type(instance);
+	await storedAll(instance);
+	same(instance.status().kvs, { backend: instance.kvs, trouble: null }, 'all states are in the store');
+	if (instance.redis) await redisInTrouble(instance);
+	await lookInside(instance);
+	await takeOver(instance);
+});

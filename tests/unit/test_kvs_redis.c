@@ -160,7 +160,7 @@ test_ephemeral(void **state)
 	put("k", "v");
 	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
 	redis_server_ask(&server, "TTL k", answer, sizeof answer);
-	assert_in_range(atol(answer + 1), 3500, 3600);
+	assert_in_range(strtol(answer + 1, NULL, 10), 3500, 3600);
 }
 
 static void

@@ -7,6 +7,8 @@ import * as net from 'node:net';
 import * as path from 'node:path';
 import { Service, write } from './service.mjs';
 
+const TRIES_MAX = 50;
+
 export class RedisServer extends Service {
 	/** Site: {dir, log, host, port, appendonly}. */
 	constructor(site) {
@@ -35,10 +37,18 @@ enable-debug-command local
 	/** The lines of lecternd's section "redis". */
 	get lines() { return `  address = "${this.address}"\n  password_file = "${this.passwordFile}"`; }
 
+	/** Its port may be somebody's for a moment, who connected from there while it was down. */
 	async start() {
-		this.spawn('redis-server', [this.config]);
-		await this.ready(() => this.ask('PING').then((a) => a.startsWith('+PONG'), () => false));
-		return this;
+		for (let tries = 1; ; tries++) {
+			this.spawn('redis-server', [this.config]);
+			try {
+				await this.ready(() => this.ask('PING').then((a) => a.startsWith('+PONG'), () => false));
+				return this;
+			} catch (e) {
+				if (tries === TRIES_MAX || !e.message.includes('in use')) throw e;
+				await new Promise((r) => setTimeout(r, 100));
+			}
+		}
 	}
 
 	/** One command over a connection of its own; the answer as it comes, in Redis's protocol. */

@@ -7,6 +7,7 @@ import { Student } from '../../tools/class.mjs';
 import { liveStates, ok, replayedStates, same, storedAll, storedStates, waitFor, withEach } from './lib/rig.mjs';
 
 const STUDENTS = 3;
+const HOT = 2; // students in memory, where that is bounded
 
 /** Ends with its status; both outputs as one text. */
 function run(instance, ...args) {
@@ -111,9 +112,39 @@ async function lookInside(instance) {
 	await instance.startLecternd();
 }
 
-const options = { server: 'none', students: STUDENTS };
+/** Waits until only so many students are in memory, and none waits for the store. */
+async function mostAway(instance) {
+	await waitFor(() => {
+		const { hot, waiting, rebuilding, dirty } = instance.status().states;
+		return hot <= HOT && waiting === 0 && rebuilding === 0 && dirty === 0;
+	}, 'most students to be in the store only');
+}
 
-await withEach('kvs', ['disk', 'redis', 'redis_ephemeral'].map((kvs) => [kvs, { ...options, kvs }]), async (instance) => {
+/** Students whose states are in the store only, when the store loses them. */
+async function withMostAway(instance) {
+	for (let i = 0; i < 2; i++) { // the second time from the store
+		await type(instance);
+		await mostAway(instance);
+	}
+	if (instance.redis) {
+		await instance.redis.kill();
+		await type(instance);
+		ok(instance.status().states.waiting > 0, 'events are acknowledged while their students are out of reach');
+		await instance.redis.start();
+	}
+	await mostAway(instance);
+	ok(/ equal\n$/.test(instance.ctl('journal', 'replay', '--verify')), `with ${HOT} students in memory the states are the journal's fold, byte for byte`);
+}
+
+const options = { server: 'none', students: STUDENTS };
+const stores = ['disk', 'redis', 'redis_ephemeral'];
+const sets = [
+	...stores.map((kvs) => [kvs, { ...options, kvs }]),
+	...stores.map((kvs) => [`${kvs}, most away`, { ...options, kvs, students: HOT * 5, kvsLines: `  state_cache = ${HOT}` }]),
+];
+
+await withEach('kvs', sets, async (instance) => {
+	if (instance.o.kvsLines) return withMostAway(instance);
 	await type(instance);
 	await storedAll(instance);
 	same(instance.status().kvs, { backend: instance.kvs, trouble: null }, 'all states are in the store');

@@ -39,7 +39,8 @@ static void
 prefixed_place(struct kvs_options *o)
 {
 	place(o);
-	redis_server_do(&server, "ACL SETUSER lectern on >sesame ~school:* +@all");
+	redis_server_do(&server, "ACL SETUSER lectern on >sesame ~school:* "
+	    "+get +set +del +mget +scan +ping");
 	redis_server_do(&server, "CONFIG SET requirepass open");
 	o->prefix = "school:";
 	redis.user = "lectern";

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "xmpp/datetime.h"
+#include "base/datetime.h"
 #include "xmpp/service_priv.h"
 
 /* An item leaves at most this around its JSON: id and datatype (255 bytes each

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "xmpp/datetime.h"
+#include "base/datetime.h"
 #include "xmpp/form.h"
 
 static const struct {

@@ -53,6 +53,7 @@ struct state {
 	struct state *next_changed;
 	bool changed;             /* is in the list of engine_changed */
 	bool dirty;               /* changed since the last write-behind */
+	bool foreign;             /* another daemon's: scope is as it stands in item ids */
 	uint8_t *sum;             /* SHA-256 of the value that was flushed last; NULL when
 	                           * no student goes out */
 	void *data;               /* the reducer's struct */
@@ -127,6 +128,13 @@ const struct reducer *const *engine_reducers(const struct engine *e);
 
 /* Whether any reducer names this source. */
 bool engine_knows_source(const struct engine *e, struct str source);
+
+/* A state that is none of the engine's, of a student of the caller's: for the hub,
+ * which shows what another daemon folds. It has no value before the first read; a
+ * read that fails leaves it without. */
+struct state *engine_foreign_new(const struct reducer *r, struct student *t, struct str scope);
+bool engine_foreign_read(struct engine *e, struct state *s, struct str json);
+void engine_foreign_free(struct state *s);
 
 /* Appends the state's JSON value. */
 void engine_encode(const struct state *s, struct buf *out);

@@ -217,3 +217,33 @@ engine_restore(struct engine *e, const struct reducer *r, const struct state_rec
 	engine_add(e, s);
 	return true;
 }
+
+/* ---- states of another daemon ---- */
+
+struct state *
+engine_foreign_new(const struct reducer *r, struct student *t, struct str scope)
+{
+	struct state *s = engine_state_new(r, t, STR_LIT(""), scope);
+
+	s->foreign = true;
+	return s;
+}
+
+bool
+engine_foreign_read(struct engine *e, struct state *s, struct str json)
+{
+	const struct reducer *r = s->reducer;
+
+	if (r->fini != NULL)
+		r->fini(s->data);
+	memset(s->data, 0, r->size);
+	if (r->init != NULL)
+		r->init(s->data);
+	return engine_decode(e, s, json);
+}
+
+void
+engine_foreign_free(struct state *s)
+{
+	engine_state_drop(s);
+}

@@ -48,6 +48,8 @@ hub_new(struct loop *l, struct engine *e, const struct roster *r)
 	h->engine = e;
 	h->nodes = map_new();
 	h->readers = map_new();
+	h->mirrored = map_new();
+	h->mirror_students = map_new();
 	TAILQ_INIT(&h->doors);
 	TAILQ_INIT(&h->dead_doors);
 	TAILQ_INIT(&h->ready);
@@ -69,6 +71,8 @@ hub_free(struct hub *h)
 		hub_door_free(TAILQ_FIRST(&h->doors));
 	map_free(h->nodes, NULL);
 	map_free(h->readers, NULL);
+	map_free(h->mirrored, NULL);
+	map_free(h->mirror_students, mem_free);
 	loop_timer_free(h->telling);
 	h->closed = true;
 	if (!h->woken)
@@ -310,8 +314,8 @@ hub_door_ready(struct hub_door *d)
 
 /* ---- changes ---- */
 
-static void
-hub_spread_state(struct state *s)
+void
+hub_state_spread(struct state *s)
 {
 	struct hub_watch *w = s->watch;
 	struct hub_sub *sub;
@@ -332,7 +336,7 @@ hub_spread(struct hub *h)
 		return;
 	for (; s != NULL; s = s->next_changed) {
 		if (s->watch != NULL)
-			hub_spread_state(s);
+			hub_state_spread(s);
 		else
 			hub_state_look(h, s);
 	}

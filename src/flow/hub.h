@@ -137,6 +137,23 @@ void hub_reading_free(struct hub_reading *r);
 typedef bool hub_item_cb(void *arg, const struct hub_item *item);
 enum err hub_items(struct hub *h, struct str node, struct str reader, hub_item_cb *cb, void *arg);
 
+/* ---- states of another daemon: in the nodes like the engine's, and nowhere else.
+ * Of a state that the engine has, too, its own counts. ---- */
+
+struct hub_mirrored;
+struct hub_mirror_value {
+	uint64_t seq;
+	int64_t time_us;
+	enum sec sec;
+	struct str json; /* of the state alone */
+};
+/* The state behind an item of a class node, for one more holder; NULL when the id
+ * is not one of the reducer's. The last release takes it out of the nodes. */
+struct hub_mirrored *hub_mirror_take(struct hub *h, const struct reducer *r, struct str id);
+void hub_mirror_release(struct hub_mirrored *m);
+/* Its value; one that is not newer changes nothing. false when it does not read. */
+bool hub_mirror_set(struct hub_mirrored *m, const struct hub_mirror_value *v);
+
 /* The ids of all items of a node that the roster has, in order, whoever asks. */
 typedef void hub_id_cb(void *arg, const char *id);
 void hub_item_ids(struct hub *h, const struct node *is, hub_id_cb *cb, void *arg);

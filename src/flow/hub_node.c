@@ -310,6 +310,7 @@ hub_student_states(struct hub *h, const struct roster_student *rs, const struct 
 	for (struct state *t = s == NULL ? NULL : s->states; t != NULL; t = t->of_student)
 		if (t->reducer == r)
 			cb(arg, t);
+	hub_mirror_states(h, rs, r, cb, arg);
 }
 
 void
@@ -342,9 +343,12 @@ hub_state_join(struct hub *h, struct state *s, const struct node *is)
 void
 hub_state_look(struct hub *h, struct state *s)
 {
-	const struct roster_student *rs = roster_student(h->roster, str_of(s->student->id));
+	const struct roster_student *rs = s->foreign ?
+	    roster_by_pseudonym(h->roster, str_of(s->student->pseudonym)) :
+	    roster_student(h->roster, str_of(s->student->id));
 	struct node is = { .kind = NODE_STUDENT };
 
+	hub_mirror_hide(h, s);
 	s->watch = &hub_nobody;
 	if (rs == NULL || strlen(s->reducer->id) > NODE_MAX)
 		return;
@@ -356,4 +360,29 @@ hub_state_look(struct hub *h, struct state *s)
 		node_class_write(str_of(rs->classes[i]->name), is.owner);
 		hub_state_join(h, s, &is);
 	}
+}
+
+/* ---- a state that goes ---- */
+
+void
+hub_state_leave(struct state *s)
+{
+	struct hub_watch *w;
+
+	while ((w = s->watch) != NULL && w != &hub_nobody) {
+		struct hub_link at = w->link[0];
+
+		hub_member_leave(at.node, at.at);
+		if (at.node->gone > HUB_GONE_MAX)
+			hub_node_purge(at.node);
+	}
+}
+
+void
+hub_state_forget(struct state *s)
+{
+	struct hub_watch *w;
+
+	while ((w = s->watch) != NULL && w != &hub_nobody)
+		hub_member_remove(w->link[0].node, w->link[0].at);
 }

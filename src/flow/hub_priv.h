@@ -16,7 +16,8 @@
  * hub.c       roster, doors, readers, the turn that delivers
  * hub_node.c  nodes and their members; which nodes a state belongs to
  * hub_sub.c   subscriptions: pending bits, when they are due, delivery
- * hub_item.c  the text of items; reading a node */
+ * hub_item.c  the text of items; reading a node
+ * hub_mirror.c  states of another daemon */
 #ifndef LECTERN_FLOW_HUB_PRIV_H
 #define LECTERN_FLOW_HUB_PRIV_H
 
@@ -130,6 +131,8 @@ struct hub {
 	int64_t roster_us;
 	struct map *nodes;   /* struct hub_node by name */
 	struct map *readers; /* struct hub_reader by JID */
+	struct map *mirrored; /* struct hub_mirrored by reducer and item id */
+	struct map *mirror_students; /* struct student by pseudonym */
 	TAILQ_HEAD(, hub_door) doors, dead_doors;
 	struct hub_queue ready; /* have something to send and may */
 	struct hub_queue ending, dead;
@@ -167,10 +170,23 @@ void hub_node_free(struct hub_node *n);
 void hub_node_fill(struct hub_node *n);
 /* A state the hub never saw: finds the nodes it belongs to. */
 void hub_state_look(struct hub *h, struct state *s);
+/* The state leaves all its nodes: its items are retracted; or are another state's
+ * at once. */
+void hub_state_leave(struct state *s);
+void hub_state_forget(struct state *s);
+/* A state that has been looked at changed. */
+void hub_state_spread(struct state *s);
 
 typedef void hub_state_cb(void *arg, struct state *s);
 /* Every state that is an item of the node, as the roster says. */
 void hub_node_states(struct hub *h, const struct node *is, hub_state_cb *cb, void *arg);
+
+/* ---- hub_mirror.c ---- */
+
+/* The engine has this state now: a mirrored one goes. */
+void hub_mirror_hide(struct hub *h, const struct state *own);
+void hub_mirror_states(struct hub *h, const struct roster_student *rs, const struct reducer *r,
+    hub_state_cb *cb, void *arg);
 
 /* ---- hub_sub.c ---- */
 

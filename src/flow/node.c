@@ -210,7 +210,9 @@ node_item_id(enum node_kind kind, const struct state *s, char *out)
 {
 	char scope[NODE_SCOPE_MAX + 1] = "";
 
-	if (s->reducer->scope[0] != NULL && s->scope[0] == '\0')
+	if (s->foreign)
+		snprintf(scope, sizeof scope, "%s", s->scope);
+	else if (s->reducer->scope[0] != NULL && s->scope[0] == '\0')
 		scope[0] = '~';
 	else
 		node_encode(str_of(s->scope), "%,", NODE_SCOPE_MAX, scope);

@@ -3,7 +3,7 @@
  * subscribing, what lasts and what does not, options. */
 #include "xmpp_world.h"
 
-#include "xmpp/datetime.h"
+#include "base/datetime.h"
 
 /* ---- subscribing ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* datetime: see datetime.h. */
-#include "xmpp/datetime.h"
+#include "base/datetime.h"
 
 #include <stdio.h>
 #include <string.h>

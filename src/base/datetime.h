@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* datetime: dates as XMPP spells them (XEP-0082). */
-#ifndef LECTERN_XMPP_DATETIME_H
-#define LECTERN_XMPP_DATETIME_H
+#ifndef LECTERN_BASE_DATETIME_H
+#define LECTERN_BASE_DATETIME_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* daemon_pubsub: which pubsub backends the nodes are published to, beside XMPP, or
  * followed from. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "daemon_priv.h"
 #include "flow/follower.h"
@@ -39,6 +40,9 @@ daemon_outlet_open(struct daemon *d, struct daemon_outlet *o, const char *name, 
 		o->follower = follower_new(d->hub, o->pubsub);
 	else
 		o->door = pubsub_door_new(d->hub, o->pubsub);
+	if (o->door != NULL && d->conf->state_cache > 0)
+		log_warning("pubsub.backends publishes every state of the roster's students, so these "
+		    "stay in memory whatever kvs.state_cache says");
 	return true;
 }
 

@@ -26,7 +26,7 @@ const COMPONENTS = ['activity', 'writing'];
 export const CHOICES = {
 	server: [...Object.keys(SERVERS), 'none'],
 	kvs: ['memory', 'disk', 'redis', 'redis_ephemeral'],
-	pubsub: ['xmpp', 'xmpp-server'],
+	pubsub: ['xmpp', 'xmpp-server', 'memory', 'redis'],
 	roster: Object.keys(ROSTERS),
 };
 
@@ -215,6 +215,10 @@ ${this.authLines()}
 kvs {
   backend = "${this.kvs}"
 ${this.o.kvsLines ?? ''}
+}
+pubsub {
+  backends = { ${this.pubsub.filter((p) => !p.startsWith('xmpp')).map((p) => `"${p}"`).join(', ')} }
+${this.o.pubsubLines ?? ''}
 }
 ${this.redis ? `redis {\n${this.redis.lines}\n}` : ''}
 ${this.published ? `xmpp {

@@ -109,7 +109,8 @@ struct conf {
 	long redis_timeout;            /* seconds of silence when an answer is due */
 
 	/* pubsub */
-	struct conf_list pubsub_stores; /* "memory"; empty: none beside XMPP */
+	struct conf_list pubsub_stores; /* "memory", "redis"; empty: none beside XMPP */
+	bool pubsub_follow;             /* read from Redis, publish nothing there */
 
 	/* xmpp */
 	char *xmpp_host;               /* empty: no XMPP */

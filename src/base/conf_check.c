@@ -416,6 +416,19 @@ check_redis(const struct check *k)
 }
 
 static void
+check_follow(const struct check *k)
+{
+	const struct conf_list *names = &k->c->pubsub_stores;
+
+	for (size_t i = 0; i < names->n; i++)
+		if (strcmp(names->v[i], "redis") == 0)
+			return;
+	if (k->c->pubsub_follow)
+		conf_cause(k->causes, check_line(k, "pubsub", 0, "follow"),
+		    "pubsub.follow without a Redis to follow, expected backends = { \"redis\" }");
+}
+
+static void
 check_control(const struct check *k)
 {
 	if (k->c->control != NULL && !conf_is_socket_path(k->c->control))
@@ -459,4 +472,5 @@ conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, 
 	check_auth(&k);
 	check_producers(&k);
 	check_control(&k);
+	check_follow(&k);
 }

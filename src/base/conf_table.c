@@ -18,7 +18,7 @@ static const char *const roster_backends[] = { "csv", "oneroster", "files", "sql
 static const char *const kvs_backends[] = { "memory", "disk", "redis", "redis_ephemeral",
 	NULL };
 static const char *const pubsub_backends[] = { "xmpp", "xmpp-server", NULL };
-static const char *const pubsub_stores[] = { "memory", NULL };
+static const char *const pubsub_stores[] = { "memory", "redis", NULL };
 static const char *const auth_backends[] = { "file", "xmpp", NULL };
 static const char *const processes[] = { "daemon", "own", NULL };
 static const char *const actions[] = { "TRANSMIT", "MAINTAIN", "DROP", NULL };
@@ -148,6 +148,8 @@ const struct conf_row conf_rows[] = {
 
 	{ IN("pubsub", "backends", pubsub_stores, CONF_LIST), .known = pubsub_stores,
 	    .restart = true, .help = "Where nodes are published beside XMPP" },
+	{ IN("pubsub", "follow", pubsub_follow, CONF_BOOL), .standard = "false", .restart = true,
+	    .help = "Whether to show what another daemon publishes to Redis, instead" },
 
 	{ IN("xmpp", "host", xmpp_host, CONF_STRING), .standard = "", .restart = true,
 	    .help = "Host of the server's component port; nothing is published when empty" },

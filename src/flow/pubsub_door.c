@@ -150,6 +150,31 @@ door_id_cb(void *arg, const char *id)
 	map_put(live, str_of(id), live);
 }
 
+/* Whether the item is one of a student whose states are not in memory yet: it comes
+ * when they are, and what is there is good until then. */
+static bool
+door_is_away(const struct pubsub_door *d, const struct node *is, struct str id)
+{
+	struct str who = is->kind == NODE_STUDENT ? str_of(is->owner) : id;
+	const struct roster_student *rs;
+	const struct student *t;
+	char class[NODE_CLASS_MAX + 1];
+
+	if (is->kind == NODE_ROSTER || who.n < PSEUDONYM_LEN)
+		return false;
+	who.n = PSEUDONYM_LEN;
+	t = engine_by_pseudonym(hub_engine(d->hub), who);
+	rs = roster_by_pseudonym(hub_roster(d->hub), who);
+	if (t == NULL || t->cold == NULL || rs == NULL || is->kind == NODE_STUDENT)
+		return t != NULL && t->cold != NULL && rs != NULL;
+	for (size_t i = 0; i < rs->n_classes; i++) {
+		node_class_write(str_of(rs->classes[i]->name), class);
+		if (strcmp(class, is->owner) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Takes away what is there and should not be. */
 static bool
 door_retract_stale(struct door_node *n, const struct str *ids, size_t count)
@@ -157,13 +182,13 @@ door_retract_stale(struct door_node *n, const struct str *ids, size_t count)
 	struct pubsub_change c[DOOR_RETRACTS] = { { .op = PUBSUB_PART } };
 	struct map *live = map_new();
 	size_t k = 1;
-	struct node is;
-	bool ok = true;
+	struct node is = { .kind = NODE_ROSTER };
+	bool ok = node_parse(str_of(n->name), &is) == ERR_OK;
 
-	if (node_parse(str_of(n->name), &is) == ERR_OK)
+	if (ok)
 		hub_item_ids(n->door->hub, &is, door_id_cb, live);
 	for (size_t i = 0; ok && i < count; i++) {
-		if (map_get(live, ids[i]) != NULL)
+		if (map_get(live, ids[i]) != NULL || door_is_away(n->door, &is, ids[i]))
 			continue;
 		if (k == DOOR_RETRACTS) {
 			ok = door_publish(n, c, k);

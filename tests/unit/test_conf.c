@@ -65,6 +65,7 @@ static const char everything[] =
     "kvs { backend = redis file = /s.db ttl = 61 state_cache = 5 }\n"
     "redis { address = \"[::2]:7\" user = u password_file = /p database = 3 prefix = \"p:\"\n"
     "\tinsecure_ok = true timeout = 9 }\n"
+    "pubsub { backends = { redis, memory } follow = true }\n"
     "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true keepalive = 7\n"
     "  window = 9\n"
     "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"
@@ -109,6 +110,8 @@ test_everything(void **state)
 	assert_string_equal(c->components[0].name, "writing");
 	assert_string_equal(c->components[0].jid, "w.school.example");
 	assert_list(&c->components[0].reducers, "a b");
+	assert_list(&c->pubsub_stores, "redis memory");
+	assert_true(c->pubsub_follow);
 	assert_list(&c->components[0].pubsub, "xmpp-server xmpp");
 	assert_list(&c->components[1].pubsub, "xmpp");
 	assert_string_equal(c->components[1].name, "*");
@@ -354,6 +357,8 @@ test_together(void **state)
 	    "listen.tls_certificate without tls_key, expected both or neither");
 	refused(STR_LIT(BASE "identity { methods = { guest,\ntoken } }"), 2,
 	    "identity.methods has \"token\" without a key, expected token_key_file");
+	refused(STR_LIT(BASE "pubsub { backends = { memory }\nfollow = true }"), 3,
+	    "pubsub.follow without a Redis to follow, expected backends = { \"redis\" }");
 	refused(STR_LIT(BASE "xmpp { host = ::1 }"), 2, "xmpp.host without any component");
 	refused(STR_LIT(BASE "xmpp { host = ::1 }"), 2, "xmpp.host without server");
 	refused(STR_LIT(BASE "xmpp { host = ::1 server = s }\ncomponent a { jid = a.b\n}"), 4,

@@ -308,6 +308,35 @@ test_acl(void **state)
 	buf_free(&other.text);
 }
 
+/* So much Lectern itself needs, as the documentation says. */
+static void
+test_own_user(void **state)
+{
+	struct heard h = { .text = BUF_INIT(0) };
+
+	(void)state;
+	redis_server_do(&server, "ACL SETUSER own reset on >secret ~lectern:* &lectern:* "
+	    "+@hash +@connection +@pubsub +@transaction +del");
+	pubsub_close(writer);
+	ups = downs = 0;
+	writer = open_as("own", "secret");
+	pubsub_write(writer, &writer_ops, NULL);
+	pubsub_contract_until(loop, is_up, NULL);
+	publish(PUBSUB_PART, "", "");
+	publish(PUBSUB_ITEM, "a", "{\"seq\":1}");
+	publish(PUBSUB_WHOLE, "", "");
+	settled();
+	pubsub_follow(writer, STR_LIT(NODE), &heard_ops, &h);
+	expect_heard(&h, "[whole a={\"seq\":1}]");
+	publish(PUBSUB_RETRACT, "a", "");
+	expect_heard(&h, "(retract a=)");
+	publish(PUBSUB_DELETED, "", "");
+	expect_heard(&h, "(deleted =)");
+	expect_answer("DBSIZE", ":0\r\n");
+	redis_server_do(&server, "ACL DELUSER own");
+	buf_free(&h.text);
+}
+
 /* A Redis that refuses is named, nothing is published meanwhile, and when it takes
  * again everything is to be published anew. */
 static void
@@ -392,6 +421,7 @@ main(void)
 		TEST(test_keys),
 		TEST(test_strange),
 		TEST(test_acl),
+		TEST(test_own_user),
 		TEST(test_refuses),
 		TEST(test_stopped),
 		TEST(test_killed),

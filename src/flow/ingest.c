@@ -34,8 +34,9 @@ ingest_reconf(struct ingest *g, const struct conf *conf, const struct ident_rule
 {
 	g->conf = conf;
 	g->rules = rules;
+	g->roster = roster;
 	for (struct session *s = g->sessions; s != NULL; s = s->next)
-		if (s->identified && !s->deaf && !ident_still_fits(rules, &s->ident))
+		if (s->identified && !s->deaf && !ident_still_fits(rules, roster, &s->ident))
 			session_close(s, 1012, "identify again");
 	ingest_opt_outs(g, roster);
 }

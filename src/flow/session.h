@@ -21,7 +21,8 @@ struct ingest_options {
 	struct journal *journal; /* its listener is the daemon, which passes commits on */
 	const struct conf *conf; /* limits, opt-out rules; see ingest_reconf */
 	const struct ident_rules *rules;
-	const struct roster *roster; /* whom opt-out rules mean; NULL: nobody is known */
+	const struct roster *roster; /* by whose ids students are kept, and whom opt-out
+	                              * rules mean; NULL: nobody is known */
 };
 struct ingest *ingest_new(const struct ingest_options *o);
 void ingest_free(struct ingest *g);

@@ -36,6 +36,7 @@ session_identify(struct session *s, struct json claims, bool guest_ok)
 		.locked = session_locked_json(s),
 		.event = claims,
 		.guest_id = str_of(s->guest_id),
+		.roster = s->ingest->roster,
 		.now_us = loop_wall_us(s->ingest->loop),
 		.guest_ok = guest_ok,
 	};
@@ -54,7 +55,11 @@ session_identify(struct session *s, struct json claims, bool guest_ok)
 enum err
 session_recheck(struct session *s, struct json claims)
 {
-	struct ident_claim c = { .event = claims, .now_us = loop_wall_us(s->ingest->loop) };
+	struct ident_claim c = {
+		.event = claims,
+		.roster = s->ingest->roster,
+		.now_us = loop_wall_us(s->ingest->loop),
+	};
 
 	return ident_recheck(s->ingest->rules, &c, s->ident.safe_user_id);
 }

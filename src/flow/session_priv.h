@@ -83,6 +83,7 @@ struct ingest {
 	struct journal *journal;
 	const struct conf *conf;
 	const struct ident_rules *rules;
+	const struct roster *roster;     /* or NULL */
 	struct optout *optout;           /* NULL: no rules */
 	struct loop_timer *optout_timer; /* a rule ends */
 

@@ -27,7 +27,7 @@ session_say_auth(struct session *s)
 	struct jsonw w = session_say(s, "auth");
 
 	jsonw_kz(&w, "user_id", s->ident.user_id);
-	jsonw_kz(&w, "safe_user_id", s->ident.safe_user_id);
+	jsonw_kz(&w, "safe_user_id", s->ident.shown); /* a claim must not ask the roster */
 	jsonw_kz(&w, "sec", sec_name(s->ident.sec));
 	if (s->ident.sec == SEC_NONE)
 		jsonw_kz(&w, "guest_id", s->ident.user_id);

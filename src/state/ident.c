@@ -7,6 +7,7 @@
 #include "base/crypt.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "state/roster.h"
 #include "state/textfile.h"
 
 #define IDENT_USER_FILE_MAX ((size_t)16 << 20)
@@ -58,6 +59,8 @@ ident_free(struct ident *i)
 {
 	mem_free(i->user_id);
 	mem_free(i->safe_user_id);
+	mem_free(i->shown);
+	mem_free(i->email);
 	mem_free(i->providence);
 	*i = (struct ident){ 0 };
 }
@@ -140,7 +143,8 @@ ident_fill(const struct ident_rules *r, struct ident *out, const char *providenc
 		safe = mem_printf(IDENT_UNVERIFIED "%s", verified);
 		mem_free(verified);
 	}
-	*out = (struct ident){ user_id, safe, mem_strdup(providence), sec };
+	*out = (struct ident){ .user_id = user_id, .shown = safe, .providence = mem_strdup(providence),
+		.sec = sec };
 	if (strlen(user_id) <= IDENT_ID_MAX && strlen(safe) <= IDENT_ID_MAX)
 		return ERR_OK;
 	ident_free(out);
@@ -163,7 +167,8 @@ ident_token(const struct ident_rules *r, const struct ident_claim *c, struct ide
 		return ERR_BAD_TOKEN;
 	e = ident_token_check(str_of(r->token_key), token, c->now_us / 1000000, &id);
 	if (e == ERR_OK)
-		*out = (struct ident){ id, mem_strdup(id), mem_strdup("token"), SEC_AUTHENTICATED };
+		*out = (struct ident){ .user_id = id, .shown = mem_strdup(id),
+			.providence = mem_strdup("token"), .sec = SEC_AUTHENTICATED };
 	return e;
 }
 
@@ -225,8 +230,10 @@ ident_chromebook(const struct ident_rules *r, const struct ident_claim *c, struc
 {
 	struct json identity, v;
 	struct str id;
+	struct str email;
 	char *tag, *user_id;
 	bool known = false;
+	enum err e;
 
 	if (!ident_field(c, "chrome_identity", &identity) || !json_get(identity, "id", &v) ||
 	    json_type(v) == JSON_NULL)
@@ -236,8 +243,11 @@ ident_chromebook(const struct ident_rules *r, const struct ident_claim *c, struc
 	if (ident_user_tag(r, c, &tag, &known) == ERR_OK)
 		mem_free(tag);
 	user_id = mem_printf("gc-%.*s", STR_ARG(id));
-	return ident_fill(r, out, "gcu", user_id, mem_strdup(user_id),
+	e = ident_fill(r, out, "gcu", user_id, mem_strdup(user_id),
 	    known ? SEC_AUTHENTICATED : SEC_UNAUTHENTICATED);
+	if (e == ERR_OK && json_get_str(identity, "email", &email) && email.n <= IDENT_ID_MAX)
+		out->email = mem_str(email);
+	return e;
 }
 
 /* `hash` is the page's location.hash, which is empty on most pages. */
@@ -305,16 +315,45 @@ static const struct ident_method ident_methods[] = {
 #define IDENT_METHODS (sizeof ident_methods / sizeof *ident_methods)
 _Static_assert(IDENT_METHODS <= IDENT_METHODS_MAX, "room for every method");
 
+/* ---- the roster's id ---- */
+
+static const struct roster_student *
+ident_student(const struct roster *roster, const struct ident *i, struct str shown)
+{
+	const struct roster_student *s = roster_identify(roster, shown);
+
+	if (s == NULL)
+		s = roster_identify(roster, str_of(i->user_id));
+	if (s == NULL && i->email != NULL)
+		s = roster_identify(roster, str_of(i->email));
+	return s;
+}
+
+/* The id under which the student's events are kept. Guests are nobody's. */
+static char *
+ident_canonical(const struct roster *roster, const struct ident *i)
+{
+	struct str shown = str_of(i->shown);
+	size_t mark = str_starts(shown, IDENT_UNVERIFIED) ? sizeof IDENT_UNVERIFIED - 1 : 0;
+	const struct roster_student *s = NULL;
+
+	if (roster != NULL && i->sec != SEC_NONE && roster_student(roster, shown) == NULL)
+		s = ident_student(roster, i, (struct str){ shown.p + mark, shown.n - mark });
+	if (s == NULL || strlen(s->id) + mark > IDENT_ID_MAX)
+		return mem_strdup(i->shown);
+	return mem_printf("%s%s", mark > 0 ? IDENT_UNVERIFIED : "", s->id);
+}
+
 enum err
 ident_find(const struct ident_rules *r, const struct ident_claim *c, struct ident *out)
 {
-	for (size_t i = 0; i < r->n_methods; i++) {
-		enum err e = r->methods[i]->find(r, c, out);
+	enum err e = ERR_NOT_FOUND;
 
-		if (e != ERR_NOT_FOUND)
-			return e;
-	}
-	return ERR_NOT_FOUND;
+	for (size_t i = 0; i < r->n_methods && e == ERR_NOT_FOUND; i++)
+		e = r->methods[i]->find(r, c, out);
+	if (e == ERR_OK)
+		out->safe_user_id = ident_canonical(c->roster, out);
+	return e;
 }
 
 enum err
@@ -323,19 +362,24 @@ ident_recheck(const struct ident_rules *r, const struct ident_claim *c, const ch
 	struct ident other = { 0 };
 	bool same = true;
 
-	if (r->token_key != NULL && ident_token(r, c, &other) == ERR_OK)
+	if (r->token_key != NULL && ident_token(r, c, &other) == ERR_OK) {
+		other.safe_user_id = ident_canonical(c->roster, &other);
 		same = strcmp(other.safe_user_id, safe_user_id) == 0;
+	}
 	ident_free(&other);
 	return same ? ERR_OK : ERR_IDENTITY_CHANGED;
 }
 
 bool
-ident_still_fits(const struct ident_rules *r, const struct ident *i)
+ident_still_fits(const struct ident_rules *r, const struct roster *roster, const struct ident *i)
 {
 	bool proved = strcmp(i->providence, "token") == 0;
-	bool marked = str_starts(str_of(i->safe_user_id), IDENT_UNVERIFIED);
+	bool marked = str_starts(str_of(i->shown), IDENT_UNVERIFIED);
+	char *now = ident_canonical(roster, i);
+	bool same = strcmp(now, i->safe_user_id) == 0;
 
-	return (proved || marked) == (r->token_key != NULL);
+	mem_free(now);
+	return same && (proved || marked) == (r->token_key != NULL);
 }
 
 /* ---- rules ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ident: who is this? Turns what an event claims into an identity, by the
- * methods switched on in the configuration, tried in their order. */
+ * methods switched on in the configuration, tried in their order, and that into the
+ * one student whom the roster knows by it. */
 #ifndef LECTERN_STATE_IDENT_H
 #define LECTERN_STATE_IDENT_H
 
@@ -27,9 +28,13 @@ bool sec_by_name(struct str name, enum sec *out);
 #define IDENT_ID_MAX 512 /* bytes of a user id, and of a safe one */
 #define IDENT_UNVERIFIED "unverified-"
 
+struct roster;
+
 struct ident {
 	char *user_id;
-	char *safe_user_id; /* percent-encoded, prefixed by where it came from */
+	char *safe_user_id; /* of the roster, if that knows the student; else `shown` */
+	char *shown;        /* percent-encoded, prefixed by where it came from */
+	char *email;        /* that came with it and may find the student, or NULL */
 	char *providence;   /* the reference's spelling */
 	enum sec sec;
 };
@@ -40,6 +45,7 @@ struct ident_claim {
 	struct json locked;    /* object, or .doc == NULL */
 	struct json event;     /* object, or .doc == NULL */
 	struct str guest_id;   /* from the guest cookie; may be empty */
+	const struct roster *roster; /* NULL: none */
 	int64_t now_us;
 	bool guest_ok;         /* something waits for an identity, its source is known;
 	                        * nobody is made a guest before that */
@@ -51,7 +57,11 @@ struct ident_rules;
 struct ident_rules *ident_rules_new(const struct conf *c, char **why);
 void ident_rules_free(struct ident_rules *r);
 
-/* ERR_OK: *out is filled. ERR_NOT_FOUND: nothing claimed yet.
+/* A student whom the roster knows by the id that was shown, by the user id or, when by
+ * neither, by the e-mail address gets the roster's id, so that all that is known of
+ * one student comes together; the prefix "unverified-" stays before it.
+ *
+ * ERR_OK: *out is filled. ERR_NOT_FOUND: nothing claimed yet.
  * ERR_BAD_IDENTITY, ERR_BAD_TOKEN, ERR_TOKEN_EXPIRED: claimed and wrong.
  * The first method that has anything to say decides; `token` is asked first
  * wherever it stands in the list. When it is on, identities of all other methods
@@ -64,10 +74,11 @@ enum err ident_find(const struct ident_rules *r, const struct ident_claim *c, st
 enum err ident_recheck(const struct ident_rules *r, const struct ident_claim *c,
     const char *safe_user_id);
 
-/* Whether these rules would still write under this identity, which earlier ones
- * found: a claim's is marked unverified exactly when `token` is on, and a token's
- * counts only then. */
-bool ident_still_fits(const struct ident_rules *r, const struct ident *i);
+/* Whether these rules and this roster would still write under this identity, which
+ * earlier ones found: a claim's is marked unverified exactly when `token` is on, and a
+ * token's counts only then. */
+bool ident_still_fits(const struct ident_rules *r, const struct roster *roster,
+    const struct ident *i);
 
 /* A student token: "lt1." base64url(JSON {"sub":ID,"exp":seconds}) "."
  * base64url(HMAC-SHA-256 over all before the last dot). sub is the

@@ -15,6 +15,7 @@
 #include "base/crypt.h"
 #include "base/mem.h"
 #include "state/ident.h"
+#include "state/roster.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define KEY "0123456789abcdefghijklmnopqrstuv"
@@ -453,6 +454,84 @@ test_token_method(void **state)
 	ident_rules_free(r);
 }
 
+/* What the roster knows students by, shown in every way, and the id that comes of it. */
+static void
+test_roster(void **state)
+{
+	static const struct { const char *method, *event, *id; bool marked; } cases[] = {
+		{ "chromebook", "{\"chrome_identity\":{\"id\":\"117\"}}", "s1", true },
+		{ "chromebook", "{\"chrome_identity\":{\"id\":\"9\",\"email\":\"Anna@Mail.test\"}}", "s1",
+		    true },
+		{ "chromebook", "{\"chrome_identity\":{\"id\":\"117\",\"email\":\"bo@mail.test\"}}", "s1",
+		    true },
+		{ "chromebook", "{\"chrome_identity\":{\"id\":\"9\",\"email\":\"no@mail.test\"}}", "gc-9",
+		    true },
+		{ "local_storage", "{\"user_tag\":\"anna\"}", "s1", true },
+		{ "testcase_auth", "{\"user_id\":\"s1\"}", "tc-testcase-s1", true },
+		{ "testcase_auth", "{\"user_id\":\"anna@mail.test\"}", "tc-testcase-anna@mail.test", true },
+		{ "hash_identify", "{\"hash\":\"s1\"}", "mch-hi-s1", true },
+	};
+	const struct str anna[] = { STR_LIT("gc-117"), STR_LIT("ls-anna") };
+	struct roster *roster = roster_new(STR_LIT(KEY));
+	const char *why;
+	(void)state;
+
+	assert_int_equal(roster_add(roster, &(struct roster_row){ .role = ROSTER_STUDENT,
+	    .class = STR_LIT("7b"), .id = STR_LIT("s1"), .email = STR_LIT("anna@mail.test"),
+	    .jid = STR_LIT("anna@school.test"), .aliases = anna, .n_aliases = 2 }, &why), ERR_OK);
+	assert_int_equal(roster_add(roster, &(struct roster_row){ .role = ROSTER_STUDENT,
+	    .class = STR_LIT("7b"), .id = STR_LIT("s2"), .email = STR_LIT("bo@mail.test") }, &why),
+	    ERR_OK);
+	assert_int_equal(roster_seal(roster, &why), ERR_OK);
+	for (size_t i = 0; i < 2 * COUNT(cases); i++) {
+		bool token = i % 2 == 1;
+		struct ident_rules *r = token ? RULES(true, "token", cases[i / 2].method) :
+		    RULES(true, cases[i / 2].method);
+		char *want = mem_printf("%s%s", token ? "unverified-" : "", cases[i / 2].id);
+		struct ident_claim c = { .event = parse(event_doc, cases[i / 2].event),
+			.roster = roster };
+		struct ident id = { 0 };
+
+		assert_int_equal(ident_find(r, &c, &id), ERR_OK);
+		assert_string_equal(id.safe_user_id, want);
+		assert_true(ident_still_fits(r, roster, &id));
+		assert_int_equal(ident_still_fits(r, NULL, &id), strcmp(id.shown, want) == 0);
+		ident_free(&id);
+		mem_free(want);
+		ident_rules_free(r);
+	}
+	roster_free(roster);
+}
+
+/* A token for any of a student's names is the same student's. */
+static void
+test_roster_token(void **state)
+{
+	const struct str lms[] = { STR_LIT("lms-9") };
+	struct ident_rules *r = RULES(false, "token");
+	struct roster *roster = roster_new(STR_LIT(KEY));
+	char *token = mint("lms-9", 2000), *text = mem_printf("{\"token\":\"%s\"}", token);
+	struct ident_claim c = { .event = parse(event_doc, text), .now_us = NOW * (int64_t)1000000,
+		.roster = roster };
+	struct ident id = { 0 };
+	const char *why;
+	(void)state;
+
+	assert_int_equal(roster_add(roster, &(struct roster_row){ .role = ROSTER_STUDENT,
+	    .class = STR_LIT("7b"), .id = STR_LIT("s1"), .aliases = lms, .n_aliases = 1 }, &why), ERR_OK);
+	assert_int_equal(roster_seal(roster, &why), ERR_OK);
+	assert_int_equal(ident_find(r, &c, &id), ERR_OK);
+	assert_string_equal(id.safe_user_id, "s1");
+	assert_string_equal(id.shown, "lms-9");
+	assert_int_equal(ident_recheck(r, &c, "s1"), ERR_OK);
+	assert_int_equal(ident_recheck(r, &c, "lms-9"), ERR_IDENTITY_CHANGED);
+	ident_free(&id);
+	roster_free(roster);
+	ident_rules_free(r);
+	mem_free(token);
+	mem_free(text);
+}
+
 static void
 test_recheck(void **state)
 {
@@ -594,6 +673,8 @@ main(void)
 		cmocka_unit_test(test_token_claims),
 		cmocka_unit_test(test_token_method),
 		cmocka_unit_test(test_recheck),
+		cmocka_unit_test(test_roster),
+		cmocka_unit_test(test_roster_token),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_pseudonym),

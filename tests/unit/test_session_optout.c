@@ -47,7 +47,7 @@ attend(const char *rows)
 	FILE *f = fopen(file, "w");
 
 	assert_non_null(f);
-	assert_true(fprintf(f, "class,role,id,jid,name\n7b,teacher,t,t@s.example,\n%s", rows) > 0);
+	assert_true(fprintf(f, "class,role,id,jid,name,alias\n7b,teacher,t,t@s.example,,\n%s", rows) > 0);
 	assert_int_equal(fclose(f), 0);
 	w.roster = roster_load("csv", &o, &why);
 	if (w.roster == NULL)
@@ -287,7 +287,7 @@ test_roster_change(void **state)
 {
 	(void)state;
 
-	attend("7b,student,tc-testcase-u2,,\n7c,student,tc-testcase-u1,,\n");
+	attend("7b,student,tc-testcase-u2,,,\n7c,student,tc-testcase-u1,,,\n");
 	opt_out("class:7b", "MAINTAIN", "DAYS");
 	client_known(&c, "u1", "org.x", "");
 	client_known(&d, "u2", "org.x", "");
@@ -296,7 +296,7 @@ test_roster_change(void **state)
 	assert_int_equal(c.code, 0);
 	assert_int_equal(d.code, 1000);
 	client_done(&d);
-	attend("7b,student,tc-testcase-u1,,\n7b,student,tc-testcase-u3,,\n");
+	attend("7b,student,tc-testcase-u1,,,\n7b,student,tc-testcase-u3,,,\n");
 	hears(&c, "{\"status\":\"blocklist\",\"action\":\"MAINTAIN\",\"time_limit\":\"DAYS\","
 	    "\"message\":\"You are blocked for now\"}");
 	assert_int_equal(c.code, 1000);
@@ -337,6 +337,34 @@ test_until(void **state)
 	assert_int_equal(kept_count(RECORD_EVENT), 1);
 }
 
+/* ---- the roster's ids ---- */
+
+/* What is kept is the roster's student, whatever the client shows; who is another
+ * under a new roster comes anew. */
+static void
+test_canonical(void **state)
+{
+	(void)state;
+
+	attend("7b,student,s1,,,tc-testcase-u1\n");
+	client_known(&c, "u1", "org.x", "");
+	say(&c, "{\"event\":\"a\"}");
+	client_known(&d, "u2", "org.x", "");
+	say(&d, "{\"event\":\"b\"}");
+	settle();
+	assert_true(str_is(w.kept[0].session.safe_user_id, "s1"));
+	assert_true(str_is(w.kept[0].session.user_id, "testcase-u1"));
+	assert_true(str_is(w.kept[2].session.safe_user_id, "tc-testcase-u2"));
+	attend("7b,student,s1,,,tc-testcase-u1\n7b,student,s2,,,\n");
+	assert_int_equal(c.code, 0);
+	assert_int_equal(d.code, 0);
+	attend("7b,student,s1,,,\n7b,student,s2,,,tc-testcase-u2\n");
+	assert_int_equal(c.code, 1012);
+	assert_int_equal(d.code, 1012);
+	client_done(&c);
+	client_done(&d);
+}
+
 int
 main(void)
 {
@@ -351,6 +379,7 @@ main(void)
 		WORLD_TEST(test_reload_domain),
 		WORLD_TEST(test_roster_change),
 		WORLD_TEST(test_until),
+		WORLD_TEST(test_canonical),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,16 +46,13 @@ control_unknown(const struct control *c, struct buf *out)
 	buf_z(out, "\"}");
 }
 
-static void
-control_answer(const struct control *c, struct str request, struct buf *out)
+static const struct control_request *
+control_find(const struct control *c, struct str request)
 {
-	for (const struct control_request *r = c->requests; r->name != NULL; r++) {
-		if (str_is(request, r->name)) {
-			r->answer(c->arg, out);
-			return;
-		}
-	}
-	control_unknown(c, out);
+	for (const struct control_request *r = c->requests; r->name != NULL; r++)
+		if (str_is(request, r->name))
+			return r;
+	return NULL;
 }
 
 /* ---- connections ---- */
@@ -90,19 +87,42 @@ control_written_cb(uv_write_t *req, int status)
 }
 
 static void
-control_reply(struct control_peer *p)
+control_send(struct control_peer *p)
 {
 	uv_buf_t out;
-	char *end = memchr(p->request, '\n', p->len);
 
-	uv_read_stop((uv_stream_t *)&p->pipe);
-	control_answer(p->control, (struct str){ p->request, (size_t)(end - p->request) },
-	    &p->answer);
 	buf_byte(&p->answer, '\n');
 	out = uv_buf_init(p->answer.data, (unsigned)p->answer.len);
 	p->write.data = p;
 	if (uv_write(&p->write, (uv_stream_t *)&p->pipe, &out, 1, control_written_cb) != 0)
 		control_peer_close(p);
+}
+
+void
+control_reply(struct control_peer *p, struct str answer)
+{
+	buf_str(&p->answer, answer);
+	control_send(p);
+}
+
+static void
+control_ask(struct control_peer *p)
+{
+	const struct control *c = p->control;
+	const char *end = memchr(p->request, '\n', p->len);
+	const struct control_request *r = control_find(c,
+	    (struct str){ p->request, (size_t)(end - p->request) });
+
+	uv_read_stop((uv_stream_t *)&p->pipe);
+	if (r != NULL && r->later != NULL) {
+		r->later(c->arg, p);
+		return;
+	}
+	if (r != NULL)
+		r->answer(c->arg, &p->answer);
+	else
+		control_unknown(c, &p->answer);
+	control_send(p);
 }
 
 static void
@@ -126,7 +146,7 @@ control_read_cb(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 	}
 	p->len += (size_t)n;
 	if (memchr(p->request, '\n', p->len) != NULL)
-		control_reply(p);
+		control_ask(p);
 	else if (p->len == CONTROL_REQUEST_MAX)
 		control_peer_close(p);
 }

@@ -8,11 +8,17 @@
 
 struct control;
 
-/* What may be asked; the table ends with a NULL name. */
+struct control_peer;
+
+/* What may be asked; the table ends with a NULL name. Either answers at once, or
+ * later, which calls control_reply through the loop, unless the socket was freed
+ * meanwhile. */
 struct control_request {
 	const char *name;
 	void (*answer)(void *arg, struct buf *out);
+	void (*later)(void *arg, struct control_peer *peer);
 };
+void control_reply(struct control_peer *p, struct str answer);
 
 /* Listens on path (mode 0600), replacing a socket nobody answers on. NULL with
  * *why (mem_free it). */

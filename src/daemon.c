@@ -44,6 +44,7 @@ daemon_commit_cb(void *arg)
 	if (d->feed != NULL)
 		feed_commit(d->feed);
 	checkpoint_due(d->checkpoint);
+	daemon_roster_seen(d);
 }
 
 static void
@@ -248,8 +249,7 @@ daemon_hub(struct daemon *d, char **why)
 	char *file = mem_printf("%s/subscriptions", d->conf->state_dir);
 
 	book.file = file;
-	d->roster = daemon_roster_load(d->conf, d->key, why);
-	if (d->roster != NULL && daemon_states(d, why))
+	if (daemon_roster(d, why) && daemon_states(d, why))
 		d->book = kvs_open("memory", &book, why);
 	mem_free(file);
 	if (d->book == NULL)
@@ -335,7 +335,8 @@ daemon_free(struct daemon *d)
 		journal_close(d->journal);
 	engine_free(d->engine);
 	ident_rules_free(d->rules);
-	roster_free(d->roster);
+	daemon_roster_free(d);
+	daemon_waiters_free(d);
 	loop_free(d->loop);
 	producers_free(d->producers); /* the pool may have read events for them */
 	if (d->key != NULL)

@@ -21,9 +21,11 @@ struct engine;
 
 /* What the control socket may ask. */
 void daemon_status(struct daemon *d, struct jsonw *w);
-/* Reads configuration and roster anew; on failure the old ones stay. Answers
- * false with *why (mem_free it). */
-bool daemon_reload(struct daemon *d, char **why);
+/* Reads configuration and roster anew, the roster in the pool; on failure the old
+ * ones stay. Answers through the loop, why is NULL when it went well; never after
+ * the daemon left its loop. done may be NULL. */
+typedef void daemon_reload_cb(void *arg, const char *why);
+void daemon_reload(struct daemon *d, daemon_reload_cb *done, void *arg);
 /* {"position":n,"digest":"..."} of the states as they are now. */
 void daemon_digest(struct daemon *d, struct jsonw *w);
 /* One line of JSON for each state: key, seq, value. */

@@ -55,10 +55,10 @@ admin_components(void *arg, struct jsonw *w)
 	jsonw_object_end(w);
 }
 
-static bool
-admin_reload(void *arg, char **why)
+static void
+admin_reload(void *arg, void (*done)(void *done_arg, const char *why), void *done_arg)
 {
-	return daemon_reload(arg, why);
+	daemon_reload(arg, done, done_arg);
 }
 
 const struct service_admin *

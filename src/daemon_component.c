@@ -87,9 +87,9 @@ lone_states(void *arg, struct buf *out)
 }
 
 static const struct control_request lone_requests[] = {
-	{ "status", lone_status },
-	{ "states", lone_states },
-	{ NULL, NULL },
+	{ "status", lone_status, NULL },
+	{ "states", lone_states, NULL },
+	{ NULL, NULL, NULL },
 };
 
 /* ---- start and stop ---- */

@@ -56,6 +56,13 @@ struct daemon {
 	uint64_t started_ms;
 	struct journal_summary recovered;
 	char *reload_error; /* of the last reload, NULL when it went well */
+	struct daemon_load *load;       /* the reload under way, or NULL */
+	struct daemon_waiter *waiters;  /* for the one after it */
+	bool refresh;                   /* the roster changed meanwhile */
+	struct roster_watch *watch;     /* of the roster's source, or NULL */
+	const struct roster_backend *watched; /* whose that is */
+	struct loop_timer *seen_timer;  /* a roster of all students is behind */
+	size_t seen;                    /* students that it was made of */
 };
 
 /* daemon_report.c: for the control socket; arg is the daemon */
@@ -74,8 +81,22 @@ void daemon_pubsub_status(const struct daemon *d, struct jsonw *w);
 /* daemon_admin.c: what the commands of admins do */
 const struct service_admin *daemon_admin(struct daemon *d);
 
+/* daemon_roster.c */
+/* A step of the start; ends with daemon_roster_free. */
+bool daemon_roster(struct daemon *d, char **why);
+void daemon_roster_free(struct daemon *d);
+/* After a commit: students may have come whom a roster of all lacks. */
+void daemon_roster_seen(struct daemon *d);
+/* What a load needs: who was seen, too; given back to daemon_roster_options_free. */
+struct roster_options daemon_roster_options(const struct daemon *d, const struct conf *c);
+void daemon_roster_options_free(struct roster_options *o);
+/* Listens to the source that the configuration names now. */
+void daemon_roster_watch(struct daemon *d);
+void daemon_roster_say(const struct daemon *d);
+
 /* daemon_reload.c */
-struct roster *daemon_roster_load(const struct conf *c, const char *key, char **why);
+void daemon_refresh(struct daemon *d); /* reads the roster alone anew */
+void daemon_waiters_free(struct daemon *d);
 /* NULL in *out where nobody signs in. */
 bool daemon_auth_open(struct daemon *d, const struct conf *c, struct auth **out, char **why);
 void daemon_sighup_cb(void *daemon);

@@ -7,14 +7,6 @@
 #include "base/mem.h"
 #include "daemon_priv.h"
 
-struct roster *
-daemon_roster_load(const struct conf *c, const char *key, char **why)
-{
-	struct roster_options o = roster_options_of(c, str_of(key));
-
-	return roster_load(c->roster_backend, &o, why);
-}
-
 bool
 daemon_auth_open(struct daemon *d, const struct conf *c, struct auth **out, char **why)
 {
@@ -36,21 +28,30 @@ daemon_swap_auth(struct daemon *d, struct auth *auth)
 }
 
 static void
+daemon_swap_roster(struct daemon *d, struct roster *roster)
+{
+	struct roster *old = d->roster;
+
+	d->roster = roster;
+	ingest_reconf(d->ingest, d->conf, d->rules, roster);
+	hub_set_roster(d->hub, roster);
+	roster_free(old);
+	daemon_roster_say(d);
+}
+
+static void
 daemon_swap(struct daemon *d, struct conf *conf, struct roster *roster, struct ident_rules *rules)
 {
 	struct conf *old_conf = d->conf;
-	struct roster *old_roster = d->roster;
 	struct ident_rules *old_rules = d->rules;
 
 	d->conf = conf;
-	d->roster = roster;
 	d->rules = rules;
 	daemon_about(d);
-	ingest_reconf(d->ingest, conf, rules, roster);
-	hub_set_roster(d->hub, roster);
+	daemon_swap_roster(d, roster);
+	daemon_roster_watch(d);
 	if (old_conf != d->start)
 		conf_free(old_conf);
-	roster_free(old_roster);
 	ident_rules_free(old_rules);
 }
 
@@ -65,66 +66,218 @@ daemon_say_restart(struct daemon *d, const struct conf *next)
 	buf_free(&names);
 }
 
+/* ---- one reload ---- */
+
+/* Who waits for the end of a reload. */
+struct daemon_waiter {
+	struct daemon_waiter *next;
+	daemon_reload_cb *done;
+	void *arg;
+};
+
+struct daemon_load {
+	struct daemon *d;
+	struct conf *conf; /* the new one; NULL: that in force stays */
+	struct daemon_waiter *waiters;
+	struct roster_options options;
+	const char *backend;
+	struct roster *roster;
+	char *why;
+};
+
+static void
+daemon_waiters_end(struct daemon_waiter *w, bool tell, const char *why)
+{
+	while (w != NULL) {
+		struct daemon_waiter *next = w->next;
+
+		if (tell && w->done != NULL)
+			w->done(w->arg, why);
+		mem_free(w);
+		w = next;
+	}
+}
+
+void
+daemon_waiters_free(struct daemon *d)
+{
+	daemon_waiters_end(d->waiters, false, NULL);
+	d->waiters = NULL;
+}
+
 /* Everything new is made first; only then is anything replaced. */
 static bool
-daemon_try_reload(struct daemon *d, char **why)
+daemon_take_conf(struct daemon *d, struct daemon_load *l)
 {
-	struct buf causes = BUF_INIT(0);
-	struct conf *conf = conf_read(d->conf->path, &causes);
-	struct roster *roster = NULL;
-	struct ident_rules *rules = NULL;
+	struct ident_rules *rules = ident_rules_new(l->conf, &l->why);
 	struct auth *auth = NULL;
 	enum log_level level = LOG_NOTICE;
 
-	if (conf == NULL)
-		*why = buf_take(&causes);
-	buf_free(&causes);
-	if (conf != NULL)
-		roster = daemon_roster_load(conf, d->key, why);
-	if (roster != NULL)
-		rules = ident_rules_new(conf, why);
-	if (rules == NULL || !daemon_auth_open(d, conf, &auth, why) ||
-	    !web_reconf(d->web, conf, why)) {
+	if (rules == NULL || !daemon_auth_open(d, l->conf, &auth, &l->why) ||
+	    !web_reconf(d->web, l->conf, &l->why)) {
 		auth_close(auth);
 		ident_rules_free(rules);
-		roster_free(roster);
-		conf_free(conf);
 		return false;
 	}
-	daemon_say_restart(d, conf);
+	daemon_say_restart(d, l->conf);
 	daemon_swap_auth(d, auth);
-	daemon_swap(d, conf, roster, rules);
-	if (log_level_by_name(conf->log_level, &level))
+	daemon_swap(d, l->conf, l->roster, rules);
+	l->conf = NULL;
+	l->roster = NULL;
+	if (log_level_by_name(d->conf->log_level, &level))
 		log_set_level(level);
 	return true;
 }
 
-bool
-daemon_reload(struct daemon *d, char **why)
+static bool
+daemon_take(struct daemon *d, struct daemon_load *l)
 {
-	bool ok = daemon_try_reload(d, why);
+	if (l->roster == NULL)
+		return false;
+	d->seen = l->options.n_seen;
+	if (l->conf != NULL)
+		return daemon_take_conf(d, l);
+	daemon_swap_roster(d, l->roster);
+	l->roster = NULL;
+	return true;
+}
 
+static void
+daemon_say_reloaded(struct daemon *d, bool all, const char *why)
+{
 	mem_free(d->reload_error);
-	d->reload_error = ok ? NULL : mem_strdup(*why);
-	if (ok)
-		log_notice("reloaded conf=%s roster=%s students=%zu classes=%zu", d->conf->path,
-		    d->conf->roster_file, roster_students(d->roster), roster_classes(d->roster));
+	d->reload_error = mem_strdup(why);
+	if (why == NULL)
+		log_notice("reloaded%s%s roster=%s students=%zu classes=%zu", all ? " conf=" : "",
+		    all ? d->conf->path : "",
+		    d->conf->roster_file != NULL ? d->conf->roster_file : d->conf->roster_backend,
+		    roster_students(d->roster), roster_classes(d->roster));
 	else
-		log_error("reload refused, the old configuration and roster stay: %s", *why);
-	return ok;
+		log_error("reload refused, the old configuration and roster stay: %s", why);
+}
+
+static void
+daemon_load_free(struct daemon_load *l)
+{
+	daemon_roster_options_free(&l->options);
+	roster_free(l->roster);
+	conf_free(l->conf);
+	mem_free(l->why);
+	mem_free(l);
+}
+
+static void daemon_load_next(struct daemon *d);
+
+static void
+daemon_load_done_cb(void *arg)
+{
+	struct daemon_load *l = arg;
+	struct daemon *d = l->d;
+	struct daemon_waiter *waiters = l->waiters;
+	bool all = l->conf != NULL || l->backend == NULL;
+
+	if (d->left) {
+		daemon_waiters_end(waiters, false, NULL);
+		daemon_load_free(l);
+		return;
+	}
+	if (daemon_take(d, l)) {
+		mem_free(l->why);
+		l->why = NULL;
+	}
+	daemon_say_reloaded(d, all, l->why);
+	d->load = NULL;
+	daemon_waiters_end(waiters, true, l->why);
+	daemon_load_free(l);
+	daemon_load_next(d);
+}
+
+/* In the pool. */
+static void
+daemon_load_cb(void *arg)
+{
+	struct daemon_load *l = arg;
+
+	l->roster = roster_load(l->backend, &l->options, &l->why);
+}
+
+static void
+daemon_load_roster(struct daemon_load *l, const struct conf *c)
+{
+	l->backend = c->roster_backend;
+	l->options = daemon_roster_options(l->d, c);
+	loop_pool(l->d->loop, daemon_load_cb, daemon_load_done_cb, l);
+}
+
+static void
+daemon_load_all(struct daemon_load *l)
+{
+	struct buf causes = BUF_INIT(0);
+
+	l->conf = conf_read(l->d->conf->path, &causes);
+	if (l->conf != NULL) {
+		daemon_load_roster(l, l->conf);
+	} else {
+		l->why = buf_take(&causes);
+		loop_defer(l->d->loop, daemon_load_done_cb, l);
+	}
+	buf_free(&causes);
+}
+
+/* Begins what is asked for, when nothing is under way. */
+static void
+daemon_load_next(struct daemon *d)
+{
+	struct daemon_load *l;
+
+	if (d->load != NULL || (d->waiters == NULL && !d->refresh))
+		return;
+	MEM_NEW(l);
+	l->d = d;
+	l->waiters = d->waiters;
+	d->load = l;
+	d->refresh = false;
+	d->waiters = NULL;
+	if (l->waiters != NULL)
+		daemon_load_all(l);
+	else
+		daemon_load_roster(l, d->conf);
+}
+
+void
+daemon_reload(struct daemon *d, daemon_reload_cb *done, void *arg)
+{
+	struct daemon_waiter *w;
+
+	MEM_NEW(w);
+	*w = (struct daemon_waiter){ d->waiters, done, arg };
+	d->waiters = w;
+	daemon_load_next(d);
+}
+
+void
+daemon_refresh(struct daemon *d)
+{
+	d->refresh = true;
+	daemon_load_next(d);
+}
+
+static void
+daemon_sighup_done_cb(void *arg, const char *why)
+{
+	(void)arg;
+	(void)why;
+	sd_notify(0, "READY=1");
 }
 
 void
 daemon_sighup_cb(void *arg)
 {
 	struct daemon *d = arg;
-	char *why = NULL;
 
 	if (d->stopping)
 		return;
 	sd_notify(0, "RELOADING=1");
 	audit_reopen(d->audit);
-	daemon_reload(d, &why);
-	mem_free(why);
-	sd_notify(0, "READY=1");
+	daemon_reload(d, daemon_sighup_done_cb, d);
 }

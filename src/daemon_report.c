@@ -121,18 +121,24 @@ daemon_ask_digest(void *arg, struct buf *out)
 }
 
 static void
-daemon_ask_reload(void *arg, struct buf *out)
+daemon_reloaded_cb(void *arg, const char *why)
 {
-	char *why = NULL;
-	bool ok = daemon_reload(arg, &why);
-	struct jsonw w = jsonw_to(out);
+	struct buf out = BUF_INIT(0);
+	struct jsonw w = jsonw_to(&out);
 
 	jsonw_object(&w);
-	jsonw_kbool(&w, "ok", ok);
+	jsonw_kbool(&w, "ok", why == NULL);
 	if (why != NULL)
 		jsonw_kz(&w, "error", why);
 	jsonw_object_end(&w);
-	mem_free(why);
+	control_reply(arg, buf_view(&out));
+	buf_free(&out);
+}
+
+static void
+daemon_ask_reload(void *arg, struct control_peer *peer)
+{
+	daemon_reload(arg, daemon_reloaded_cb, peer);
 }
 
 static void
@@ -144,9 +150,9 @@ daemon_ask_states(void *arg, struct buf *out)
 }
 
 const struct control_request daemon_requests[] = {
-	{ "status", daemon_ask_status },
-	{ "reload", daemon_ask_reload },
-	{ "digest", daemon_ask_digest },
-	{ "states", daemon_ask_states },
-	{ NULL, NULL },
+	{ "status", daemon_ask_status, NULL },
+	{ "reload", NULL, daemon_ask_reload },
+	{ "digest", daemon_ask_digest, NULL },
+	{ "states", daemon_ask_states, NULL },
+	{ NULL, NULL, NULL },
 };

@@ -383,22 +383,28 @@ static const struct command commands[] = {
 #define COMMANDS (sizeof commands / sizeof *commands)
 #define COMMAND_RELOAD (&commands[4])
 
+/* Whoever asked may be gone meanwhile. */
+static void
+commands_reloaded_cb(void *arg, const char *why)
+{
+	struct service *s = arg;
+	struct answer *a = s->reloading;
+
+	if (a == NULL)
+		return;
+	command_done(&a->reply, COMMAND_RELOAD, why == NULL ? "info" : "error",
+	    why == NULL ? "Configuration and roster were read anew." : why);
+	s->reloading = NULL;
+	answer_free(a);
+}
+
 void
 commands_reload_cb(void *arg)
 {
 	struct service *s = arg;
-	struct answer *a = s->reloading;
-	char *why = NULL;
-	bool ok;
 
-	if (a == NULL)
-		return;
-	ok = s->o.admin->reload(s->o.admin->arg, &why);
-	command_done(&a->reply, COMMAND_RELOAD, ok ? "info" : "error",
-	    ok ? "Configuration and roster were read anew." : why);
-	mem_free(why);
-	s->reloading = NULL;
-	answer_free(a);
+	if (s->reloading != NULL)
+		s->o.admin->reload(s->o.admin->arg, commands_reloaded_cb, s);
 }
 
 void

@@ -25,7 +25,8 @@ struct service_admin {
 	void (*status)(void *arg, struct jsonw *w);
 	void (*components)(void *arg, struct jsonw *w);
 	/* false with *why (mem_free it) */
-	bool (*reload)(void *arg, char **why);
+	/* Answers through the loop; why is NULL when it went well. */
+	void (*reload)(void *arg, void (*done)(void *done_arg, const char *why), void *done_arg);
 };
 
 /* Who runs the service, told to whoever asks (XEP-0157, XEP-0504). May change

@@ -300,6 +300,21 @@ engine_by_pseudonym(struct engine *e, struct str p)
 	return map_get(e->pseudonyms, p);
 }
 
+size_t
+engine_students(const struct engine *e)
+{
+	return map_size(e->students);
+}
+
+void
+engine_each_student(const struct engine *e, engine_student_cb *cb, void *arg)
+{
+	struct map_iter it = { 0 };
+
+	while (map_next(e->students, &it))
+		cb(arg, it.value);
+}
+
 struct student *
 engine_student_of(struct engine *e, struct str id)
 {

@@ -119,6 +119,10 @@ void engine_each_of(struct engine *e, const struct reducer *r, engine_each_of_cb
 
 struct student *engine_student(struct engine *e, struct str id);      /* or NULL */
 struct student *engine_by_pseudonym(struct engine *e, struct str p);  /* or NULL */
+size_t engine_students(const struct engine *e);
+/* Calls cb for each of them, in no order. */
+typedef void engine_student_cb(void *arg, const struct student *s);
+void engine_each_student(const struct engine *e, engine_student_cb *cb, void *arg);
 /* A state by canonical key, or NULL. */
 struct state *engine_state(struct engine *e, struct str key);
 

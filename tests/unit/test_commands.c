@@ -25,14 +25,12 @@ admin_status(void *arg, struct jsonw *w)
 	jsonw_object_end(w);
 }
 
-static bool
-admin_reload(void *arg, char **why)
+static void
+admin_reload(void *arg, void (*done)(void *done_arg, const char *why), void *done_arg)
 {
 	(void)arg;
 	reloads++;
-	if (!reload_ok)
-		*why = mem_strdup("/r.csv:7: <no> header");
-	return reload_ok;
+	done(done_arg, reload_ok ? NULL : "/r.csv:7: <no> header");
 }
 
 static const struct service_admin admin = { NULL, admin_is, admin_status, admin_status,

@@ -13,6 +13,7 @@ int ctl_token(int argc, char **argv);
 int ctl_passwd(int argc, char **argv);
 int ctl_audit(int argc, char **argv);
 int ctl_pseudonym(int argc, char **argv);
+int ctl_roster(int argc, char **argv);
 int ctl_watch(int argc, char **argv);
 int ctl_kvs(int argc, char **argv);
 int ctl_doctor(int argc, char **argv);

@@ -21,6 +21,8 @@ static const struct ctl_verb {
 	    ctl_passwd },
 	{ "audit", "[-c FILE] [--student PSEUDONYM] [--reader JID] [--at TIME] [--events] [FILE...]",
 	    ctl_audit },
+	{ "roster", "check|show|init|import [-c FILE] [...]  the roster, looked at and put into a "
+	    "database", ctl_roster },
 	{ "pseudonym", "[-c FILE] ID...  pseudonyms of students", ctl_pseudonym },
 	{ "node", "[-c FILE] NODE...  names of nodes at the server's PubSub service", ctl_pseudonym },
 	{ "watch", "--jid JID --service SERVICE [...] NODE  subscribe as an XMPP client", ctl_watch },

@@ -423,14 +423,14 @@ oneroster_tables(struct oneroster *o)
 }
 
 static void
-oneroster_today(struct oneroster *o, int64_t now_s)
+oneroster_today(int64_t now_s, char out[ONEROSTER_DATE_LEN + 1])
 {
 	time_t now = now_s != 0 ? (time_t)now_s : time(NULL);
 	struct tm tm;
 
 	localtime_r(&now, &tm);
-	if (strftime(o->today, sizeof o->today, "%Y-%m-%d", &tm) == 0)
-		memcpy(o->today, "9999-99-99", sizeof o->today);
+	if (strftime(out, ONEROSTER_DATE_LEN + 1, "%Y-%m-%d", &tm) == 0)
+		memcpy(out, "9999-99-99", ONEROSTER_DATE_LEN + 1); /* beyond the year 9999 */
 }
 
 static struct roster *
@@ -444,7 +444,7 @@ oneroster_load(const struct roster_options *options, char **why)
 	};
 	bool ok;
 
-	oneroster_today(&o, options->now_s);
+	oneroster_today(options->now_s, o.today);
 	ok = oneroster_read(options->file, &texts, why) && oneroster_complete(&o) &&
 	    oneroster_tables(&o);
 	oneroster_texts_free(&texts);
@@ -459,4 +459,56 @@ oneroster_load(const struct roster_options *options, char **why)
 	return NULL;
 }
 
-const struct roster_backend roster_oneroster = { .name = "oneroster", .load = oneroster_load };
+/* ---- a new day ---- */
+
+#define ONEROSTER_LOOK_MS (UINT64_C(3600) * 1000)
+
+struct roster_watch {
+	struct loop_timer *timer;
+	loop_cb *changed;
+	void *arg;
+	char day[ONEROSTER_DATE_LEN + 1]; /* of the last look */
+};
+
+static void
+oneroster_look_cb(void *arg)
+{
+	struct roster_watch *w = arg;
+	char now[ONEROSTER_DATE_LEN + 1];
+
+	oneroster_today(0, now);
+	if (strcmp(now, w->day) == 0)
+		return;
+	memcpy(w->day, now, sizeof now);
+	w->changed(w->arg);
+}
+
+/* Enrollments begin and end with a day. */
+static struct roster_watch *
+oneroster_watch(struct loop *l, const struct roster_options *o, loop_cb *changed, void *arg,
+    char **why)
+{
+	struct roster_watch *w;
+
+	(void)o;
+	(void)why;
+	MEM_NEW(w);
+	w->changed = changed;
+	w->arg = arg;
+	oneroster_today(0, w->day);
+	w->timer = loop_timer_new(l, oneroster_look_cb, w);
+	loop_timer_every(w->timer, ONEROSTER_LOOK_MS);
+	return w;
+}
+
+static void
+oneroster_close(struct roster_watch *w)
+{
+	loop_timer_free(w->timer);
+	mem_free(w);
+}
+
+const struct roster_backend roster_oneroster = {
+	.name = "oneroster", .load = oneroster_load, .watch = oneroster_watch,
+	.close = oneroster_close,
+};

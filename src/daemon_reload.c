@@ -149,9 +149,8 @@ daemon_say_reloaded(struct daemon *d, bool all, const char *why)
 	d->reload_error = mem_strdup(why);
 	if (why == NULL)
 		log_notice("reloaded%s%s roster=%s students=%zu classes=%zu", all ? " conf=" : "",
-		    all ? d->conf->path : "",
-		    d->conf->roster_file != NULL ? d->conf->roster_file : d->conf->roster_backend,
-		    roster_students(d->roster), roster_classes(d->roster));
+		    all ? d->conf->path : "", roster_place(d->conf), roster_students(d->roster),
+		    roster_classes(d->roster));
 	else
 		log_error("reload refused, the old configuration and roster stay: %s", why);
 }

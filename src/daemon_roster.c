@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "daemon_priv.h"
 
-#define DAEMON_SEEN_MS 2000 /* between two rosters of all students */
+#define DAEMON_SEEN_MS 2000      /* between two rosters of all students */
+#define DAEMON_SEEN_PER_SECOND 50000 /* and a second more for so many of them */
 
 /* ---- who was seen ---- */
 
@@ -57,7 +58,8 @@ daemon_roster_seen(struct daemon *d)
 {
 	if (daemon_roster_is_all(d->conf) && engine_students(d->engine) > d->seen &&
 	    !loop_timer_armed(d->seen_timer))
-		loop_timer_once(d->seen_timer, DAEMON_SEEN_MS);
+		loop_timer_once(d->seen_timer, DAEMON_SEEN_MS +
+		    d->seen * 1000 / DAEMON_SEEN_PER_SECOND);
 }
 
 /* ---- what the source says ---- */

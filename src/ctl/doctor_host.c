@@ -168,7 +168,7 @@ doctor_roster(struct doctor *d)
 		doctor_found(d, DOCTOR_WRONG, "roster", "roster", -1, "%s", why);
 	else
 		doctor_found(d, DOCTOR_OK, "roster", NULL, doctor_now() - start,
-		    "%s: %zu classes, %zu students", d->conf->roster_file,
+		    "%s: %zu classes, %zu students", roster_place(d->conf),
 		    roster_classes(d->roster), roster_students(d->roster));
 	if (d->roster != NULL && (n = doctor_teacherless(d->roster)) > 0)
 		doctor_found(d, DOCTOR_NOTE, "roster", "no_teacher", -1, "%zu classes have no "

@@ -102,10 +102,11 @@ probe_is_alone(const struct roster_student *s)
 static void
 probe_advise_rows(struct probe *p, struct doctor_check *c, const char *bare)
 {
+	const char *place = roster_place(p->d->conf);
+
 	buf_printf(&c->advice, "%s: lectern-probe,teacher,lectern-probe,%s,Probe\n"
 	    "%s: lectern-probe,student,%s,,Probe\n"
-	    "then: lecternctl reload\n", p->d->conf->roster_file, bare, p->d->conf->roster_file,
-	    p->id);
+	    "then: lecternctl reload\n", place, bare, place, p->id);
 }
 
 static bool

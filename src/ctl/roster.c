@@ -12,13 +12,14 @@
 #include "state/roster.h"
 
 static const char ctl_roster_usage[] =
-    "usage: lecternctl roster check  [-c FILE] [--backend NAME] [--file PATH]\n"
-    "       lecternctl roster show   [-c FILE] [--backend NAME] [--file PATH]\n"
+    "usage: lecternctl roster check  [-c FILE] [--backend NAME] [PATH]\n"
+    "       lecternctl roster show   [-c FILE] [--backend NAME] [PATH]\n"
     "                                [--class NAME | --student ID, JID, e-mail or alias]\n"
     "       lecternctl roster init   [-c FILE]\n"
-    "       lecternctl roster import [-c FILE] --backend NAME [--file PATH]\n\n"
-    "check and show read the roster of the configuration, or the one that is named. init makes\n"
-    "the configured database, import puts the named roster into it in place of what it holds.\n";
+    "       lecternctl roster import [-c FILE] [--backend NAME] PATH\n\n"
+    "check and show read the roster of the configuration, or the one at PATH, a CSV file unless\n"
+    "a backend is named. init makes the configured database, import puts the roster at PATH\n"
+    "into it in place of what it holds.\n";
 
 struct ctl_roster {
 	const struct conf *conf;
@@ -40,20 +41,17 @@ static struct roster *
 ctl_roster_load(const struct ctl_roster *c)
 {
 	struct roster_options o = roster_options_of(c->conf, str_of(c->key));
+	const char *backend = c->backend;
 	struct roster *r;
 	char *why = NULL;
 
 	if (c->file != NULL)
 		o.file = c->file;
-	if (c->backend != NULL && c->file == NULL &&
-	    strcmp(c->backend, c->conf->roster_backend) != 0)
-		o.file = NULL;
-	if (o.file == NULL && c->backend != NULL && strcmp(c->backend, "all") != 0 &&
-	    strcmp(c->backend, "postgres") != 0) {
-		ctl_roster_failed(mem_printf("roster \"%s\" is in a file, expected --file", c->backend));
-		return NULL;
-	}
-	r = roster_load(c->backend != NULL ? c->backend : c->conf->roster_backend, &o, &why);
+	if (backend == NULL)
+		backend = c->file != NULL ? "csv" : c->conf->roster_backend;
+	else if (c->file == NULL && strcmp(backend, c->conf->roster_backend) != 0)
+		o.file = "";
+	r = roster_load(backend, &o, &why);
 	if (r == NULL)
 		ctl_roster_failed(why);
 	return r;
@@ -241,7 +239,7 @@ ctl_roster_import(const struct ctl_roster *c)
 
 	if (b == NULL)
 		return EX_CONFIG;
-	if (c->backend == NULL) {
+	if (c->backend == NULL && c->file == NULL) {
 		fputs(ctl_roster_usage, stderr);
 		return EX_USAGE;
 	}
@@ -291,7 +289,6 @@ ctl_roster(int argc, char **argv)
 {
 	struct ctl_roster c = {
 		.backend = ctl_option(&argc, argv, "--backend"),
-		.file = ctl_option(&argc, argv, "--file"),
 		.class = ctl_option(&argc, argv, "--class"),
 		.student = ctl_option(&argc, argv, "--student"),
 	};
@@ -305,7 +302,8 @@ ctl_roster(int argc, char **argv)
 		if (conf == NULL)
 			return EX_CONFIG;
 		c.conf = conf;
-		if (argc == 2)
+		c.file = argc == 3 ? argv[2] : NULL;
+		if (argc <= 3)
 			status = ctl_roster_with_key(&c, ctl_roster_verbs[i].run);
 	}
 	if (status == EX_USAGE)

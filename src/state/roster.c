@@ -51,6 +51,12 @@ roster_options_of(const struct conf *conf, struct str pseudonym_key)
 	};
 }
 
+const char *
+roster_place(const struct conf *conf)
+{
+	return conf->roster_file != NULL ? conf->roster_file : conf->roster_backend;
+}
+
 static const char *const roster_role_names[] = {
 	[ROSTER_TEACHER] = "teacher",
 	[ROSTER_STUDENT] = "student",

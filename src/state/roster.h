@@ -74,6 +74,8 @@ struct roster_options {
 
 /* What conf says, without the students seen. */
 struct roster_options roster_options_of(const struct conf *conf, struct str pseudonym_key);
+/* For people: the file, or the backend that needs none. */
+const char *roster_place(const struct conf *conf);
 
 struct roster_watch;
 

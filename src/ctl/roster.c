@@ -17,8 +17,8 @@ static const char ctl_roster_usage[] =
     "                                [--class NAME | --student ID, JID, e-mail or alias]\n"
     "       lecternctl roster init   [-c FILE]\n"
     "       lecternctl roster import [-c FILE] [--backend NAME] PATH\n\n"
-    "check and show read the roster of the configuration, or the one at PATH, a CSV file unless\n"
-    "a backend is named. init makes the configured database, import puts the roster at PATH\n"
+    "check and show read the roster of the configuration, or the one at PATH (or --file PATH), a\n"
+    "CSV file unless a backend is named. init makes the configured database, import puts the roster at PATH\n"
     "into it in place of what it holds.\n";
 
 struct ctl_roster {
@@ -289,6 +289,7 @@ ctl_roster(int argc, char **argv)
 {
 	struct ctl_roster c = {
 		.backend = ctl_option(&argc, argv, "--backend"),
+		.file = ctl_option(&argc, argv, "--file"),
 		.class = ctl_option(&argc, argv, "--class"),
 		.student = ctl_option(&argc, argv, "--student"),
 	};
@@ -302,8 +303,9 @@ ctl_roster(int argc, char **argv)
 		if (conf == NULL)
 			return EX_CONFIG;
 		c.conf = conf;
-		c.file = argc == 3 ? argv[2] : NULL;
-		if (argc <= 3)
+		if (argc == 3 && c.file == NULL)
+			c.file = argv[2];
+		if (argc == 2 || c.file == argv[2])
 			status = ctl_roster_with_key(&c, ctl_roster_verbs[i].run);
 	}
 	if (status == EX_USAGE)

@@ -32,13 +32,13 @@ function reload(instance) {
 	}
 }
 
-/** One reload over the control socket, beside others. */
-function asked(instance) {
+/** One request on the control socket, beside others. */
+function asked(instance, request) {
 	return new Promise((done, no) => {
 		let answer = '';
-		const s = net.connect(instance.at('lectern.sock'), () => s.write('reload\n'));
+		const s = net.connect(instance.at('lectern.sock'), () => s.write(`${request}\n`));
 		s.on('data', (d) => { answer += d; });
-		s.on('end', () => done(JSON.parse(answer).ok));
+		s.on('end', () => done(JSON.parse(answer)));
 		s.on('error', no);
 	});
 }
@@ -101,10 +101,24 @@ async function everybody(instance) {
 	for (const one of s) one.stop();
 }
 
+/** What is asked while a large roster is read is answered before it is there. */
+async function large(instance) {
+	const dir = instance.at('large');
+	export11(dir, [...Array(100000)].map((_, i) => `s${i}`));
+	configure(instance, `backend = "oneroster" file = "${dir}" domain = "school.example"`);
+	const order = [];
+	const reading = asked(instance, 'reload').then((a) => order.push(['reload', a.ok]));
+	await asked(instance, 'digest').then(() => order.push(['digest', true]));
+	await reading;
+	same(order, [['digest', true], ['reload', true]], 'reading 100,000 students holds nothing up');
+	same(instance.status().roster.students, 100000, 'and in the end they are there');
+}
+
 await withInstance('roster', { server: 'none', students: 2 }, async (instance) => {
 	await aliases(instance);
 	await oneroster(instance);
 	await everybody(instance);
-	const many = await Promise.all([...Array(8)].map(() => asked(instance)));
-	same(many, Array(8).fill(true), 'reloads that come together are all answered');
+	const many = await Promise.all([...Array(8)].map(() => asked(instance, 'reload')));
+	same(many.map((a) => a.ok), Array(8).fill(true), 'reloads that come together are all answered');
+	await large(instance);
 });

@@ -9,7 +9,7 @@ import { ROOT, freePorts, waitFor } from '../../tools/instance.mjs';
 import { Service } from '../../tools/service.mjs';
 import { Student } from '../../tools/class.mjs';
 import { startDashboard } from './lib/reader.mjs';
-import { ok, same, withInstance } from './lib/rig.mjs';
+import { ok, same, withEach } from './lib/rig.mjs';
 
 const OTHER = 'other.school.test'; // the second daemon's component
 const PATIENCE_MS = 60_000;
@@ -75,9 +75,12 @@ class Consumer {
 const sorted = (o) => o && Object.fromEntries(Object.entries(o).sort(([a], [b]) => (a < b ? -1 : 1)));
 const equal = (a, b) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 
-await withInstance('pubsub-redis', {
-	students: 4, pubsub: ['xmpp', 'memory', 'redis'], producers: [OTHER], limitMs: 400_000,
-}, async (instance) => {
+const options = { students: 4, pubsub: ['xmpp', 'memory', 'redis'], producers: [OTHER], limitMs: 400_000 };
+
+await withEach('pubsub-redis', [
+	['a Redis that forgets', options],
+	['a Redis that keeps', { ...options, appendonly: true }],
+], async (instance) => {
 	instance.ctlWith = (conf, ...args) => execFileSync(instance.bin("lecternctl"), [...args, "-c", conf], { encoding: "utf8" });
 	const node = `class/${instance.class}/activity.event_count`;
 	const [service] = Object.values(instance.components);
@@ -121,7 +124,7 @@ await withInstance('pubsub-redis', {
 	await instance.redis.start();
 	await instance.redis.ask('ACL', 'SETUSER', 'board', 'reset', 'on', '>password', '&lectern:node:class/7b/*', '%R~lectern:items:class/7b/*',
 		'+subscribe', '+unsubscribe', '+hgetall', '+ping');
-	await settle('after kill -9 of Redis, which came back empty');
+	await settle('after kill -9 of Redis');
 
 	// A consumer that does not read is cut off by Redis, and begins again.
 	await instance.redis.ask('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 20kb 20kb 1');

@@ -14,6 +14,7 @@ struct throttle {
 	struct map *keys;
 	struct throttle_key rest; /* of keys for which there is no room */
 	uint64_t every_ms, burst_ms;
+	uint64_t sweep_ms; /* no sweep before: one costs as much as all keys */
 };
 
 struct throttle *
@@ -58,8 +59,10 @@ throttle_key(struct throttle *t, struct str key, uint64_t now_ms)
 
 	if (k != NULL)
 		return k;
-	if (map_size(t->keys) >= THROTTLE_KEYS_MAX)
+	if (map_size(t->keys) >= THROTTLE_KEYS_MAX && now_ms >= t->sweep_ms) {
 		throttle_sweep(t, now_ms);
+		t->sweep_ms = now_ms + t->every_ms;
+	}
 	if (map_size(t->keys) >= THROTTLE_KEYS_MAX)
 		return &t->rest;
 	MEM_NEW(k);

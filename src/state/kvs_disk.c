@@ -433,8 +433,8 @@ static bool
 kvs_disk_prepare(struct kvs_disk *s, bool read_only)
 {
 	static const char *const make[] = { "PRAGMA application_id = 1281779572",
-		"PRAGMA user_version = 1", "CREATE TABLE IF NOT EXISTS states ("
-		"key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL)" };
+		"PRAGMA user_version = 1",
+		"CREATE TABLE IF NOT EXISTS states (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL)" };
 
 	for (size_t i = 0; !read_only && i < sizeof make / sizeof *make; i++)
 		if (sqlite_exec(s->db, make[i]) != ERR_OK)

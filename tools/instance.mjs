@@ -13,6 +13,7 @@ import { makeCertificates } from './certificates.mjs';
 import { Ejabberd } from './ejabberd.mjs';
 import { Prosody } from './prosody.mjs';
 import { RedisServer } from './redis.mjs';
+import { PostgreSQL } from './postgres.mjs';
 import { ROSTERS } from './rosters.mjs';
 import { Service, freePorts, waitFor, write } from './service.mjs';
 
@@ -74,14 +75,16 @@ export class Instance {
 		const overXmpp = this.pubsub.filter((name) => name.startsWith('xmpp'));
 		if (!this.published && overXmpp.length > 0) throw new Error(`pubsub ${overXmpp} needs an XMPP server, and server is none`);
 		this.redis = null;
+		const inDatabase = this.roster.name === 'postgres' || o.auth?.includes('postgres');
+		this.database = inDatabase ? new PostgreSQL({ dir: this.at('postgres'), log: this.at('postgres.log') }) : null;
 		this.lecternd = new Service('lecternd', this.at('lecternd.log'));
 	}
 
 	get state() { return this.dir; }
 	get published() { return this.serverName !== 'none'; }
 	/** The processes that it runs. */
-	get services() { return [this.lecternd, this.server, this.redis].filter(Boolean); }
-	get rosterFile() { return this.at(this.roster.file); }
+	get services() { return [this.lecternd, this.server, this.redis, this.database].filter(Boolean); }
+	get rosterFile() { return this.roster.file && this.at(this.roster.file); }
 	at(...names) { return path.join(this.dir, ...names); }
 	get sections() { return this.o.components ?? { '*': `lectern.${this.domain}` }; }
 	/** JIDs by the name of the component. */
@@ -105,6 +108,7 @@ export class Instance {
 		secret(this.at('token.key'));
 		if (this.published) this.prepareServer();
 		if (this.usesRedis) await this.prepareRedis();
+		if (this.database) await (await this.database.prepare()).start();
 		for (const user of ['teacher', 'stranger']) await this.addUser(user);
 		this.makeStudents(this.o.students ?? 30);
 		this.writeRoster();
@@ -160,7 +164,7 @@ export class Instance {
 		];
 	}
 
-	writeRoster(rows = this.rosterRows()) { this.roster.write(this.rosterFile, rows); }
+	writeRoster(rows = this.rosterRows()) { this.roster.write(this.rosterFile ?? this.database, rows); }
 
 	// ---- sign-in on the web side ----
 
@@ -173,6 +177,7 @@ export class Instance {
 		return `  backends = { ${backends.map((b) => `"${b}"`).join(', ')} }
   file = "${this.at('passwords')}"
   domain = "${this.domain}"
+  ${backends.includes('sqlite') ? `database = "${this.at('users.db')}"` : ''}
   ${backends.includes('xmpp') ? xmpp : ''}
 ${this.o.authLines ?? ''}`;
 	}
@@ -207,8 +212,8 @@ ${this.o.identity?.(this) ?? '  methods = { "testcase_auth" }'}
 }
 roster {
   backend = "${this.roster.name}"
-  file = "${this.rosterFile}"
-}
+${this.rosterFile ? `  file = "${this.rosterFile}"\n` : ''}}
+${this.database ? `postgres {\n  ${this.database.section}\n}` : ''}
 auth {
 ${this.authLines()}
 }
@@ -276,7 +281,7 @@ ${this.o.config ?? ''}
 
 	/** Removes the folder and what was moved out of it. */
 	remove() {
-		if (this.server?.dir) fs.rmSync(this.server.dir, { recursive: true, force: true });
+		for (const s of [this.server, this.database]) if (s?.dir) fs.rmSync(s.dir, { recursive: true, force: true });
 		fs.rmSync(this.dir, { recursive: true, force: true });
 	}
 
@@ -298,7 +303,7 @@ ${this.o.config ?? ''}
 			students: this.students.map(({ user_id, id, pseudonym }) => ({ user_id, id, pseudonym })),
 			control: this.at('lectern.sock'),
 			config: this.at('lectern.conf'),
-			roster: this.rosterFile,
+			roster: this.rosterFile ?? this.database.conninfo,
 			journal: path.join(this.state, 'journal'),
 			pids: { lecternd: this.lecternd.pid, ...(this.redis && { redis: this.redis.pid }), ...(this.server && { server: this.server.pid, [this.server.name]: this.server.pid }) },
 		};

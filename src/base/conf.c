@@ -6,11 +6,12 @@
 
 #include <confuse.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/conf_priv.h"
 #include "base/mem.h"
 
-#define CONF_SECTIONS_MAX 16
+#define CONF_SECTIONS_MAX 32
 #define CONF_OPTIONS_MAX 32 /* of one section, and all sections at the top */
 #define CONF_VALUE_SHOWN 80 /* bytes of a wrong value that a cause shows */
 
@@ -175,6 +176,8 @@ conf_cfg_new(void)
 	size_t top = conf_options(opts[0], &conf_sections[0]);
 	cfg_t *cfg;
 
+	if (conf_n_sections > CONF_SECTIONS_MAX || top + conf_n_sections >= CONF_OPTIONS_MAX)
+		abort(); /* the table outgrew this */
 	for (size_t i = 1; i < conf_n_sections; i++) {
 		const struct conf_section *s = &conf_sections[i];
 

@@ -128,12 +128,18 @@ struct conf {
 	/* auth */
 	struct conf_list auth_backends; /* asked in this order; empty: nobody signs in */
 	char *auth_file;               /* of "file" */
+	char *auth_database;           /* of "sqlite" */
 	char *auth_domain;             /* of users that are typed without one */
 	char *auth_xmpp_host;          /* of "xmpp"; NULL: what DNS says of auth_domain */
 	long auth_xmpp_port;
 	char *auth_xmpp_ca;            /* PEM file; NULL: the system's */
 	long auth_session, auth_idle;  /* seconds */
 	struct conf_list auth_admins;
+
+	/* postgres */
+	char *postgres_conninfo;       /* without a password; NULL: nothing is there */
+	char *postgres_password_file;
+	long postgres_timeout;         /* seconds */
 
 	/* audit */
 	bool audit_enabled;

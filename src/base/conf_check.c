@@ -331,6 +331,9 @@ check_roster(const struct check *k)
 		conf_cause(k->causes, check_line(k, "roster", 0, NULL),
 		    "roster.file is missing, expected roster { file = ... }: where the backend \"%s\" "
 		    "reads who teaches and who attends which class", backend);
+	if (strcmp(backend, "postgres") == 0 && c->postgres_conninfo == NULL)
+		conf_cause(k->causes, check_line(k, "roster", 0, "backend"),
+		    "roster.backend \"postgres\" without a database, expected postgres { conninfo = ... }");
 	if (all && c->roster_admins.n == 0 && check_line(k, "roster", 0, "admins") == 0)
 		conf_cause(k->causes, check_line(k, "roster", 0, "backend"),
 		    "roster.backend \"all\" without admins, expected admins = { ... }: who sees every "
@@ -437,6 +440,22 @@ check_control(const struct check *k)
 		    "control = ...");
 }
 
+/* The value is not part of the cause: what is wrong with it is a secret. libpq has
+ * the last word. */
+static void
+check_postgres(const struct check *k)
+{
+	const char *s = k->c->postgres_conninfo;
+	const char *user = s != NULL ? strstr(s, "://") : NULL;
+	const char *at = user != NULL ? strchr(user, '@') : NULL;
+
+	if ((s != NULL && strstr(s, "password") != NULL) ||
+	    (at != NULL && memchr(user + 3, ':', (size_t)(at - user - 3)) != NULL))
+		conf_cause(k->causes, check_line(k, "postgres", 0, "conninfo"),
+		    "postgres.conninfo holds a password, expected it in a file of its own: "
+		    "password_file = ...");
+}
+
 static void
 check_auth(const struct check *k)
 {
@@ -444,8 +463,10 @@ check_auth(const struct check *k)
 		const char *backend, *option;
 		size_t offset;
 	} needs[] = {
-		{ "file", "file", offsetof(struct conf, auth_file) },
-		{ "xmpp", "domain", offsetof(struct conf, auth_domain) },
+		{ "file", "file = ... beside it", offsetof(struct conf, auth_file) },
+		{ "sqlite", "database = ... beside it", offsetof(struct conf, auth_database) },
+		{ "postgres", "postgres { conninfo = ... }", offsetof(struct conf, postgres_conninfo) },
+		{ "xmpp", "domain = ... beside it", offsetof(struct conf, auth_domain) },
 	};
 	const struct conf_list *names = &k->c->auth_backends;
 
@@ -454,7 +475,7 @@ check_auth(const struct check *k)
 			if (strcmp(names->v[i], needs[j].backend) == 0 &&
 			    *(char *const *)(const void *)((const char *)k->c + needs[j].offset) == NULL)
 				conf_cause(k->causes, check_line(k, "auth", 0, "backends"),
-				    "auth.backends has \"%s\", expected %s = ... beside it",
+				    "auth.backends has \"%s\", expected %s",
 				    needs[j].backend, needs[j].option);
 }
 
@@ -470,6 +491,7 @@ conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, 
 	check_redis(&k);
 	check_xmpp(&k);
 	check_auth(&k);
+	check_postgres(&k);
 	check_producers(&k);
 	check_control(&k);
 	check_follow(&k);

@@ -19,7 +19,7 @@ static const char *const kvs_backends[] = { "memory", "disk", "redis", "redis_ep
 	NULL };
 static const char *const pubsub_backends[] = { "xmpp", "xmpp-server", NULL };
 static const char *const pubsub_stores[] = { "memory", "redis", NULL };
-static const char *const auth_backends[] = { "file", "xmpp", NULL };
+static const char *const auth_backends[] = { "file", "sqlite", "postgres", "xmpp", NULL };
 static const char *const processes[] = { "daemon", "own", NULL };
 static const char *const actions[] = { "TRANSMIT", "MAINTAIN", "DROP", NULL };
 
@@ -151,6 +151,13 @@ const struct conf_row conf_rows[] = {
 	{ IN("pubsub", "follow", pubsub_follow, CONF_BOOL), .standard = "false", .restart = true,
 	    .help = "Whether to show what another daemon publishes to Redis, instead" },
 
+	{ IN("postgres", "conninfo", postgres_conninfo, CONF_STRING),
+	    .help = "Where the PostgreSQL of those backends is, as libpq reads it" },
+	{ IN("postgres", "password_file", postgres_password_file, CONF_PATH),
+	    .help = "File with the password for it" },
+	{ IN("postgres", "timeout", postgres_timeout, CONF_SECONDS), .min = 1, .max = 3600,
+	    .standard = "10", .help = "Seconds for a connection to it, and for each query" },
+
 	{ IN("xmpp", "host", xmpp_host, CONF_STRING), .standard = "", .restart = true,
 	    .help = "Host of the server's component port; nothing is published when empty" },
 	{ IN("xmpp", "port", xmpp_port, CONF_NUMBER), .min = 1, .max = 65535, .standard = "5347",
@@ -190,6 +197,8 @@ const struct conf_row conf_rows[] = {
 	    "empty" },
 	{ IN("auth", "file", auth_file, CONF_PATH),
 	    .help = "File of \"file\": name:hash a line, as htpasswd -B and lecternctl passwd write" },
+	{ IN("auth", "database", auth_database, CONF_PATH),
+	    .help = "SQLite file of \"sqlite\", which lecternctl passwd makes and writes" },
 	{ IN("auth", "domain", auth_domain, CONF_STRING), .check = conf_is_domain,
 	    .expected = "a domain such as school.example",
 	    .help = "Domain of users who are named without one, and of those that \"xmpp\" checks" },
@@ -271,6 +280,7 @@ const struct conf_section conf_sections[] = {
 	{ .name = "kvs", .help = "The store of states." },
 	{ .name = "redis", .help = "The Redis that kvs and pubsub use, if they are told to." },
 	{ .name = "pubsub", .help = "Readers without XMPP." },
+	{ .name = "postgres", .help = "The database of roster and users, where they are in one." },
 	{ .name = "xmpp", .help = "The stream to the XMPP server." },
 	{ .name = "auth", .help = "Who may sign in, and how." },
 	{ .name = "audit", .help = "The record of who sees whose data." },

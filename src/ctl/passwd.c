@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* ctl/passwd: writes a user's password into the password file, as htpasswd -B
- * would, and takes users out of it. Every other line stays as it is. */
+/* ctl/passwd: writes a user's password where the first of the configured backends
+ * that can be written keeps it, and takes users out of there. In the password file,
+ * written as htpasswd -B would, every other line stays as it is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "base/password.h"
 #include "ctl/ctl.h"
 #include "ctl/password.h"
-#include "state/auth.h"
+#include "state/auth_backends.h"
 #include "state/textfile.h"
 
 #define PASSWD_FILE_MAX ((size_t)64 << 20)
@@ -169,15 +170,48 @@ passwd_hash(struct passwd *p, const char *file, const char *user)
 	return EX_DATAERR;
 }
 
+/* In a database: at once in force. */
+static int
+passwd_set(struct passwd *p, const struct auth_backend *b)
+{
+	char *why = NULL;
+	enum err e = b->set(p->conf, buf_view(&p->jid), p->hash, &why);
+
+	if (e == ERR_OK)
+		return EX_OK;
+	if (e == ERR_NOT_FOUND)
+		fprintf(stderr, "lecternctl: %s has no user %.*s\n", b->name, STR_ARG(buf_view(&p->jid)));
+	else
+		fprintf(stderr, "lecternctl: %s\n", why);
+	mem_free(why);
+	return e == ERR_NOT_FOUND ? EX_NOUSER : EX_IOERR;
+}
+
+/* The first backend that keeps passwords; NULL when none does. */
+static const struct auth_backend *
+passwd_backend(const struct conf *c)
+{
+	for (size_t i = 0; i < c->auth_backends.n; i++) {
+		char *why = NULL;
+		const struct auth_backend *b = auth_backend(c->auth_backends.v[i], &why);
+
+		mem_free(why);
+		if (b != NULL && (b->set != NULL || b == &auth_file))
+			return b;
+	}
+	return c->auth_file != NULL ? &auth_file : NULL;
+}
+
 static int
 passwd_run(const struct conf *c, const char *user, const char *password_file, bool gone)
 {
 	struct passwd p = { .conf = c, .path = c->auth_file };
+	const struct auth_backend *b = passwd_backend(c);
 	int status = EX_OK;
 
-	if (p.path == NULL) {
+	if (b == NULL) {
 		fprintf(stderr, "%s: auth: file is not set, expected auth { backends = { \"file\" } "
-		    "file = ... }\n", c->path);
+		    "file = ... }, or another backend that keeps passwords\n", c->path);
 		return EX_CONFIG;
 	}
 	if (!auth_user(c, str_of(user), &p.jid)) {
@@ -188,9 +222,9 @@ passwd_run(const struct conf *c, const char *user, const char *password_file, bo
 	if (!gone)
 		status = passwd_hash(&p, password_file, user);
 	if (status == EX_OK)
-		status = passwd_change(&p);
+		status = b->set != NULL ? passwd_set(&p, b) : passwd_change(&p);
 	if (status == EX_OK)
-		puts("written; lecternctl reload lets it take effect");
+		puts(b->set != NULL ? "written" : "written; lecternctl reload lets it take effect");
 	mem_free(p.hash);
 	buf_free(&p.jid);
 	buf_free(&p.old);

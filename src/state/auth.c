@@ -14,6 +14,8 @@
 
 static const struct auth_backend *const auth_backends[] = {
 	&auth_file,
+	&auth_sqlite,
+	&auth_postgres,
 	&auth_xmpp,
 };
 

@@ -22,9 +22,14 @@ struct auth_backend {
 	void (*check)(void *store, struct str user, struct str password, auth_word_cb *cb,
 	    void *arg);
 	void (*close)(void *store);
+	/* For lecternctl, waits: the user has this hash from now on; NULL: the user goes.
+	 * ERR_NOT_FOUND when there was none; else *why (mem_free it). NULL: cannot. */
+	enum err (*set)(const struct conf *c, struct str user, const char *hash, char **why);
 };
 
 extern const struct auth_backend auth_file;
+extern const struct auth_backend auth_sqlite;
+extern const struct auth_backend auth_postgres;
 extern const struct auth_backend auth_xmpp;
 
 /* The backend by name, or NULL with *why listing the known ones. */

@@ -142,13 +142,15 @@ pg_unsend(struct pg_link *k)
 void
 pg_down(struct pg_link *k, char *why)
 {
+	bool told = k->trouble != NULL && strcmp(k->trouble, why) == 0;
+
 	pg_close(k);
 	pg_unsend(k);
 	mem_free(k->trouble);
 	k->trouble = why;
 	k->state = PG_WAITING;
 	loop_timer_once(k->timer, loop_backoff(PG_RETRY_MS, k->tries++, PG_RETRY_MAX_MS));
-	if (k->on.down != NULL)
+	if (k->on.down != NULL && !told)
 		k->on.down(k->arg, k->trouble);
 }
 

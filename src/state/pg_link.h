@@ -25,7 +25,8 @@ struct pg_events {
 	/* Connected, and it listens to the channels: what was notified before is lost. */
 	void (*up)(void *arg);
 	/* The connection is gone or could not be made; the next attempt follows by
-	 * itself. why is one line for people and holds no secret. */
+	 * itself, and when it fails for the same reason that is not told again. why is
+	 * one line for people and holds no secret. */
 	void (*down)(void *arg, const char *why);
 	void (*notified)(void *arg, const char *channel, struct str payload);
 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 static const struct roster_backend *const roster_backends[] = { &roster_csv, &roster_oneroster, &roster_files,
-	&roster_all };
+	&roster_sqlite, &roster_postgres, &roster_all };
 #define ROSTER_BACKENDS (sizeof roster_backends / sizeof *roster_backends)
 
 const struct roster_backend *

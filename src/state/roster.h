@@ -98,6 +98,8 @@ struct roster_backend {
 extern const struct roster_backend roster_csv;
 extern const struct roster_backend roster_oneroster;
 extern const struct roster_backend roster_files;
+extern const struct roster_backend roster_sqlite;
+extern const struct roster_backend roster_postgres;
 extern const struct roster_backend roster_all;
 
 /* NULL with *why (mem_free it), which names the known ones. */

@@ -133,24 +133,38 @@ postgres_silent_cb(void *arg, const char *text)
 	(void)text;
 }
 
-/* Asks the server something of its own; ends the test when that fails. */
-static void
-postgres_exec(const char *sql)
+/* Asks the server something of its own. False, with what it says in *trouble unless
+ * that is NULL (free it), when it refuses. */
+static bool
+postgres_try(const char *sql, char **trouble)
 {
 	char all[512];
 	PGconn *pg;
 	PGresult *r;
+	bool ok;
 
 	snprintf(all, sizeof all, "%s password='" POSTGRES_PASSWORD "'", postgres.conninfo);
 	pg = PQconnectdb(all);
 	PQsetNoticeProcessor(pg, postgres_silent_cb, NULL);
 	r = PQexec(pg, sql);
-	if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK) {
-		fprintf(stderr, "%s: %s", sql, PQerrorMessage(pg));
-		abort();
-	}
+	ok = PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK;
+	if (!ok && trouble != NULL)
+		*trouble = strdup(PQerrorMessage(pg));
 	PQclear(r);
 	PQfinish(pg);
+	return ok;
+}
+
+/* The same; ends the test when it refuses. */
+static inline void
+postgres_exec(const char *sql)
+{
+	char *trouble = NULL;
+
+	if (postgres_try(sql, &trouble))
+		return;
+	fprintf(stderr, "%s: %s", sql, trouble);
+	abort();
 }
 
 static bool

@@ -237,8 +237,10 @@ fault_close(void *store)
 	owed = (struct fault_ask){ 0 };
 }
 
-static const struct auth_backend fault_finds = { "finds", fault_open, fault_find, NULL, fault_close };
-static const struct auth_backend fault_checks = { "checks", fault_open, NULL, fault_check, fault_close };
+static const struct auth_backend fault_finds = { .name = "finds", .open = fault_open,
+	.find = fault_find, .close = fault_close };
+static const struct auth_backend fault_checks = { .name = "checks", .open = fault_open,
+	.check = fault_check, .close = fault_close };
 
 static enum auth_verdict verdict;
 static unsigned verdicts;

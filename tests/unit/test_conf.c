@@ -66,12 +66,13 @@ static const char everything[] =
     "redis { address = \"[::2]:7\" user = u password_file = /p database = 3 prefix = \"p:\"\n"
     "\tinsecure_ok = true timeout = 9 }\n"
     "pubsub { backends = { redis, memory } follow = true }\n"
+    "postgres { conninfo = 'host=h user=u' password_file = /pw timeout = 11 }\n"
     "xmpp { host = 10.1.2.3 port = 1 server = school.example insecure_ok = true keepalive = 7\n"
     "  window = 9\n"
     "\tpubsub_service = ps.school.example pubsub_max_items = 1000\n"
     "\tcontact = { \"mailto:a@b\", \"https://b/?c#d\" } privacy_policy = \"http://b:81/p\"\n"
     "\tadmins = { a@b } }\n"
-    "auth { backends = { xmpp, file } file = /p domain = school.example xmpp_host = h\n"
+    "auth { backends = { xmpp, file, sqlite, postgres } file = /p database = /d domain = school.example xmpp_host = h\n"
     "\txmpp_port = 5 xmpp_ca = /ca session = 60 idle = 61 admins = { a@b, c@d } }\n"
     "audit { enabled = false file = /a }\n"
     "component \"writing\" { jid = w.school.example secret_file = /w reducers = { a, b }\n"
@@ -441,6 +442,29 @@ test_contact(void **state)
 	    "xmpp.privacy_policy \"");
 }
 
+/* A password would be seen in --print-config. */
+static void
+test_conninfo(void **state)
+{
+	static const char *bad[] = { "host=db password=x", "host=db  password = x",
+	    "postgresql://lectern:x@db/lectern", "postgres://:x@db" };
+	static const char *good[] = { "", "host=/run/postgresql dbname=lectern user=lectern",
+	    "postgresql://lectern@db:5432/lectern", "postgresql://db:5432/lectern" };
+	char text[256];
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, BASE "postgres {\nconninfo = \"%s\" }", bad[i]);
+		refused(str_of(text), 3, "postgres.conninfo holds a password");
+	}
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(text, sizeof text, BASE "postgres { conninfo = \"%s\" }", good[i]);
+		conf_free(read_ok(text));
+	}
+	refused(STR_LIT(BASE "roster {\nbackend = \"postgres\" }"), 3,
+	    "roster.backend \"postgres\" without a database, expected postgres { conninfo");
+}
+
 static void
 test_remote_plaintext(void **state)
 {
@@ -669,6 +693,7 @@ main(void)
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_jids),
 		cmocka_unit_test(test_contact),
+		cmocka_unit_test(test_conninfo),
 		cmocka_unit_test(test_people),
 		cmocka_unit_test(test_remote_plaintext),
 		cmocka_unit_test(test_restart),

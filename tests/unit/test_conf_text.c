@@ -57,7 +57,7 @@ test_unknown(void **state)
 	refused(STR_LIT(BASE "\nprot = 1"), 3,
 	    "no such option 'prot' in the top level, expected one of organisation, state_dir, "
 	    "key_file, control, log_level, listen, limits, identity, journal, roster, kvs, "
-	    "redis, pubsub, xmpp, auth, audit, component, producer, reader, opt_out");
+	    "redis, pubsub, postgres, xmpp, auth, audit, component, producer, reader, opt_out");
 	refused(STR_LIT(BASE "roster {\nfiel = 1 }"), 3,
 	    "no such option 'fiel' in roster, expected one of backend, file, allow_empty");
 	refused(STR_LIT(BASE "opt_out a.b { time = 1 }"), 2, "no such option 'time' in opt_out");

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* The rosters in SQLite and PostgreSQL against what every roster backend must do. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/sqlite.h"
+#include "postgres_rig.h"
+#include "state/roster_sql.h"
+#include "tests/contract/roster_contract.h"
+
+static char file[128];
+static struct conf conf;
+
+/* ---- rows as SQL ---- */
+
+/* The values in parentheses; what is empty is NULL. */
+static void
+put_values(struct buf *sql, const char *into, const struct str *v, size_t n)
+{
+	buf_printf(sql, "INSERT INTO %s VALUES (", into);
+	for (size_t i = 0; i < n; i++) {
+		buf_z(sql, i > 0 ? ", " : "");
+		if (v[i].n == 0) {
+			buf_z(sql, "NULL");
+			continue;
+		}
+		buf_byte(sql, '\'');
+		for (size_t k = 0; k < v[i].n; k++) {
+			buf_byte(sql, v[i].p[k]);
+			if (v[i].p[k] == '\'')
+				buf_byte(sql, '\'');
+		}
+		buf_byte(sql, '\'');
+	}
+	buf_z(sql, ") ON CONFLICT DO NOTHING;\n");
+}
+
+#define PUT(sql, into, ...)                                                                        \
+	put_values(sql, into, (const struct str[]){ __VA_ARGS__ },                                 \
+	    sizeof((const struct str[]){ __VA_ARGS__ }) / sizeof(struct str))
+
+static void
+put_row(struct buf *sql, const struct roster_row *row)
+{
+	struct str id = row->role == ROSTER_STUDENT ? row->id : row->person.n > 0 ? row->person : row->jid;
+
+	PUT(sql, "lectern_people (id, jid, email, name, given, family)", id, row->jid, row->email,
+	    row->name, row->given, row->family);
+	for (size_t i = 0; i < row->n_aliases; i++)
+		PUT(sql, "lectern_identities", row->aliases[i], id);
+	if (row->role == ROSTER_GUARDIAN) {
+		PUT(sql, "lectern_guardians", row->id, id);
+		return;
+	}
+	PUT(sql, "lectern_courses", row->class, row->title);
+	PUT(sql, "lectern_enrollments", row->class, id, str_of(roster_role_name(row->role)));
+}
+
+/* A transaction that puts the rows in the place of all others; mem_free it. */
+static char *
+script(const struct roster_row *rows, size_t n)
+{
+	struct buf sql = BUF_INIT(0);
+
+	buf_z(&sql, "BEGIN;\n");
+	for (size_t i = roster_sql_n_tables; i-- > 0;)
+		buf_printf(&sql, "DELETE FROM %s;\n", roster_sql_tables[i].name);
+	for (size_t i = 0; i < n; i++)
+		put_row(&sql, &rows[i]);
+	buf_z(&sql, "COMMIT;\n");
+	return buf_take(&sql);
+}
+
+static void
+init(const char *backend, const struct roster_options *o)
+{
+	char *why = NULL;
+
+	if (roster_backend(backend, &why)->init(o, &why) != ERR_OK)
+		fail_msg("%s", why);
+}
+
+/* ---- SQLite ---- */
+
+static void
+lite_place(struct roster_options *o)
+{
+	o->file = file;
+	init("sqlite", o);
+}
+
+static void
+lite_drop(struct roster_options *o)
+{
+	unlink(o->file);
+}
+
+static bool
+lite_exec(const char *sql)
+{
+	struct sqlite_options o = { .file = file };
+	char *why = NULL;
+	struct sqlite *db = sqlite_open(&o, &why);
+	bool ok = db != NULL && sqlite_exec(db, "PRAGMA journal_mode = DELETE") == ERR_OK &&
+	    sqlite_exec(db, sql) == ERR_OK;
+
+	sqlite_close(db);
+	mem_free(why);
+	return ok;
+}
+
+static bool
+lite_write(const struct roster_options *o, const struct roster_row *rows, size_t n)
+{
+	char *sql = script(rows, n);
+	bool ok = lite_exec(sql);
+	(void)o;
+
+	mem_free(sql);
+	return ok;
+}
+
+static bool
+lite_spoil(const struct roster_options *o, enum roster_spoil how)
+{
+	struct stat st;
+
+	if (how == ROSTER_GONE)
+		return unlink(o->file) == 0;
+	assert_int_equal(stat(o->file, &st), 0);
+	return truncate(o->file, st.st_size / 2) == 0;
+}
+
+/* ---- PostgreSQL ---- */
+
+static void
+pg_place(struct roster_options *o)
+{
+	conf.postgres_conninfo = postgres.conninfo;
+	conf.postgres_password_file = postgres.password_file;
+	conf.postgres_timeout = 20;
+	o->conf = &conf;
+	init("postgres", o);
+}
+
+static void
+pg_drop(struct roster_options *o)
+{
+	(void)o;
+	if (postgres.pid == 0)
+		assert_true(postgres_up());
+	postgres_exec("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+}
+
+static bool
+pg_write(const struct roster_options *o, const struct roster_row *rows, size_t n)
+{
+	char *sql = script(rows, n);
+	bool ok = postgres_try(sql, NULL);
+	(void)o;
+
+	mem_free(sql);
+	return ok;
+}
+
+static bool
+pg_spoil(const struct roster_options *o, enum roster_spoil how)
+{
+	(void)o;
+	if (how == ROSTER_GONE)
+		postgres_end(SIGKILL);
+	else
+		postgres_exec("DROP TABLE lectern_guardians");
+	return true;
+}
+
+static const struct roster_contract contracts[] = {
+	{ "sqlite", lite_place, lite_drop, lite_write, lite_spoil, true, true, true },
+	{ "postgres", pg_place, pg_drop, pg_write, pg_spoil, true, true, true },
+};
+
+int
+main(void)
+{
+	int failed;
+
+	if (postgres_setup(NULL) != 0)
+		return 1;
+	snprintf(file, sizeof file, "%s/roster.db", postgres.dir);
+	failed = roster_contract_run(&contracts[0]) + roster_contract_run(&contracts[1]);
+	return postgres_teardown(NULL) != 0 || failed > 0;
+}

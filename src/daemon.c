@@ -317,6 +317,7 @@ daemon_free(struct daemon *d)
 {
 	d->left = true;
 	loop_timer_free(d->stop);
+	daemon_asks_free(d);
 	control_free(d->control);
 	web_free(d->web);
 	auth_close(d->auth);

@@ -3,6 +3,8 @@
 #ifndef LECTERN_DAEMON_PRIV_H
 #define LECTERN_DAEMON_PRIV_H
 
+#include <sys/queue.h>
+
 #include "base/loop.h"
 #include "checkpoint.h"
 #include "control.h"
@@ -47,6 +49,7 @@ struct daemon {
 	struct auth *auth; /* NULL: nobody signs in */
 	struct web *web;
 	struct control *control;
+	LIST_HEAD(, daemon_ask) asks;
 	struct service_admin admin;
 	struct service_about about;
 	struct loop_timer *stop;
@@ -65,7 +68,13 @@ struct daemon {
 	size_t seen;                    /* students that it was made of */
 };
 
+/* daemon_states.c: for the control socket; arg is the daemon */
+void daemon_ask_digest(void *daemon, struct control_peer *peer);
+void daemon_ask_states(void *daemon, struct control_peer *peer);
+void daemon_asks_free(struct daemon *d); /* those that are not answered yet */
+
 /* daemon_report.c: for the control socket; arg is the daemon */
+void daemon_write_state(struct buf *out, const struct state *s, struct str json);
 extern const struct control_request daemon_requests[];
 
 /* daemon_xmpp.c: a step of the start */

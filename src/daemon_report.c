@@ -82,10 +82,10 @@ daemon_digest(struct daemon *d, struct jsonw *w)
 	jsonw_object_end(w);
 }
 
-static void
-daemon_states_cb(void *arg, const struct state *s, struct str json)
+void
+daemon_write_state(struct buf *out, const struct state *s, struct str json)
 {
-	struct jsonw w = jsonw_to(arg);
+	struct jsonw w = jsonw_to(out);
 
 	jsonw_object(&w);
 	jsonw_kz(&w, "key", s->key);
@@ -93,7 +93,13 @@ daemon_states_cb(void *arg, const struct state *s, struct str json)
 	jsonw_key(&w, "value");
 	jsonw_raw(&w, json);
 	jsonw_object_end(&w);
-	buf_byte(arg, '\n');
+	buf_byte(out, '\n');
+}
+
+static void
+daemon_states_cb(void *arg, const struct state *s, struct str json)
+{
+	daemon_write_state(arg, s, json);
 }
 
 void
@@ -110,14 +116,6 @@ daemon_ask_status(void *arg, struct buf *out)
 	struct jsonw w = jsonw_to(out);
 
 	daemon_status(arg, &w);
-}
-
-static void
-daemon_ask_digest(void *arg, struct buf *out)
-{
-	struct jsonw w = jsonw_to(out);
-
-	daemon_digest(arg, &w);
 }
 
 static void
@@ -141,18 +139,10 @@ daemon_ask_reload(void *arg, struct control_peer *peer)
 	daemon_reload(arg, daemon_reloaded_cb, peer);
 }
 
-static void
-daemon_ask_states(void *arg, struct buf *out)
-{
-	struct daemon *d = arg;
-
-	daemon_write_states(d->engine, out);
-}
-
 const struct control_request daemon_requests[] = {
 	{ "status", daemon_ask_status, NULL },
 	{ "reload", NULL, daemon_ask_reload },
-	{ "digest", daemon_ask_digest, NULL },
-	{ "states", daemon_ask_states, NULL },
+	{ "digest", NULL, daemon_ask_digest },
+	{ "states", NULL, daemon_ask_states },
 	{ NULL, NULL, NULL },
 };

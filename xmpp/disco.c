@@ -201,7 +201,9 @@ disco_items(struct request *q)
 	size_t cost = DISCO_ITEM_BYTES + strlen(s->o.jid);
 	struct disco_elsewhere more = { .service = s, .page = &p, .names = BUF_INIT(0) };
 
-	if (commands_disco_items(q))
+	if (commands_disco_items(q) || (node != NULL &&
+	    service_may_read(s, q->reader, node, NULL) == ERR_OK &&
+	    request_waits(q, node, disco_items)))
 		return;
 	if (!page_read(q->query, &p)) {
 		reply_fault(&q->reply, FAULT_BAD_REQUEST);

@@ -82,6 +82,9 @@ pub_items(struct pub_node *n, const struct xml *iq)
 		if (strcmp(x->name, "item") == 0)
 			pub_item_read(n, x);
 	hub_item_ids(n->publisher->o.hub, &n->is, pub_item_kept_cb, n);
+	for (size_t i = 0; i < n->n_items; i++)
+		if (hub_item_is_away(n->publisher->o.hub, &n->is, n->item[i].id))
+			n->item[i].stale = false; /* comes again when it is back */
 	if (list == NULL)
 		pub_refuse(n, PUB_UNREADABLE, "items");
 	else

@@ -200,6 +200,8 @@ pubsub_items(struct request *q, const struct xml *x)
 		reply_fault(&q->reply, FAULT_NODE_REQUIRED);
 	} else if (service_admit(s, q->reader, node, NULL) != ERR_OK) {
 		reply_fault(&q->reply, FAULT_CLOSED_NODE);
+	} else if (request_waits(q, node, pubsub_request)) {
+		return;
 	} else if (!items_subid_fits(q, node, xml_attr(x, "subid"))) {
 		reply_fault(&q->reply, FAULT_INVALID_SUBID);
 	} else if (!page_read(q->query, &l.page) || !items_max(x, &max)) {

@@ -120,6 +120,9 @@ answer_free(struct answer *a)
 	mem_free((char *)a->reply.id);
 	mem_free(a->node);
 	mem_free(a->jid);
+	xml_copy_free(a->query);
+	cold_wait_free(a->wait);
+	loop_timer_free(a->end);
 	mem_free(a);
 }
 
@@ -157,6 +160,52 @@ answer_after_flush(struct answer *a)
 {
 	a->reply.service->unsaved = false;
 	kvs_flush(a->reply.service->o.kvs, answer_flushed_cb, a);
+}
+
+/* The states are there: the request is one like any other, and asked anew whether it
+ * is allowed. */
+static void
+request_again_cb(void *arg)
+{
+	struct answer *a = arg;
+	struct request q = { .reply = a->reply, .set = a->set, .query = a->query, .from = a->from };
+
+	q.reader = address_bare(&q.from);
+	a->handle(&q);
+	answer_free(a);
+}
+
+static void
+request_late_cb(void *arg)
+{
+	struct answer *a = arg;
+
+	reply_fault(&a->reply, FAULT_BUSY);
+	answer_free(a);
+}
+
+bool
+request_waits(struct request *q, const char *node, request_cb *handle)
+{
+	struct service *s = q->reply.service;
+	struct answer *a;
+	struct cold_wait *wait = hub_warm(s->o.hub, str_of(node));
+
+	if (wait == NULL)
+		return false;
+	a = answer_new(q, NULL);
+	if (a == NULL) {
+		cold_wait_free(wait);
+		return true;
+	}
+	a->query = xml_copy(q->query);
+	a->handle = handle;
+	a->set = q->set;
+	a->wait = wait;
+	cold_wait_calls(wait, request_again_cb, a);
+	a->end = loop_timer_new(s->o.loop, request_late_cb, a);
+	loop_timer_once(a->end, SERVICE_AWAY_MS);
+	return true;
 }
 
 /* ---- stanzas ---- */

@@ -33,6 +33,7 @@
 #define SERVICE_OUT_MAX 65535     /* bytes of a stanza that we send */
 #define SERVICE_TICK_MS 30000     /* how often the clock is asked */
 #define SERVICE_ANSWERS_MAX 1024  /* answers waiting for the kvs */
+#define SERVICE_AWAY_MS 20000     /* a request waits for states, then it is told to wait */
 #define SERVICE_CREDITS 16        /* pings under way */
 
 /* Where stanzas go: the link, or a test. */
@@ -154,7 +155,7 @@ void reply_unsupported(const struct reply *r, const char *feature);
 struct xmlw service_begin(struct service *s, const char *name);
 bool service_send(struct service *s);
 
-/* An answer that waits until the kvs has flushed. */
+/* An answer that waits until the kvs has flushed, or until states are in memory. */
 struct answer {
 	LIST_ENTRY(answer) link;
 	struct reply reply; /* strings owned */
@@ -165,12 +166,21 @@ struct answer {
 	bool whole;         /* the subscription is the full JID's */
 	bool with_options;
 	void (*cb)(struct answer *a, enum err e);
+	/* of a request that is handled again */
+	struct xml *query;
+	request_cb *handle;
+	bool set;
+	struct cold_wait *wait;
+	struct loop_timer *end;
 };
 /* Copies the request's addresses; NULL, and the request answered, when too
  * many wait already. */
 struct answer *answer_new(const struct request *q, void (*cb)(struct answer *a, enum err e));
 void answer_after_flush(struct answer *a);
 void answer_free(struct answer *a);
+/* Whether the request, which the reader may make, needs states of this node that are
+ * away: it is then handled by `handle` once more, when they are there. */
+bool request_waits(struct request *q, const char *node, request_cb *handle);
 
 /* ---- handlers ---- */
 

@@ -81,6 +81,10 @@ void xml_reader_free(struct xml_reader *r);
 enum xml_error xml_reader_feed(struct xml_reader *r, struct str bytes);
 void xml_reader_stop(struct xml_reader *r);
 
+/* A copy of an element and all that is in it, to be kept. */
+struct xml *xml_copy(const struct xml *x);
+void xml_copy_free(struct xml *x); /* NULL is allowed */
+
 /* ---- writing ---- */
 
 #define XMLW_DEPTH 16

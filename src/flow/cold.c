@@ -262,7 +262,7 @@ cold_unlink(struct engine *e, struct cold *c)
 	e->cold.unlinking = c;
 	while ((l = c->links) != NULL) {
 		c->links = l->next;
-		if (l->wait != NULL && --l->wait->pending == 0)
+		if (l->wait != NULL && --l->wait->pending == 0 && l->wait->cb != NULL)
 			l->wait->cb(l->wait->arg);
 		mem_free(l);
 	}
@@ -309,15 +309,20 @@ cold_free(struct engine *e, struct student *t)
 /* ---- waits ---- */
 
 struct cold_wait *
-cold_wait_new(struct engine *e, void (*cb)(void *arg), void *arg)
+cold_wait_new(struct engine *e)
 {
 	struct cold_wait *w;
 
 	MEM_NEW(w);
 	w->engine = e;
+	return w;
+}
+
+void
+cold_wait_calls(struct cold_wait *w, void (*cb)(void *arg), void *arg)
+{
 	w->cb = cb;
 	w->arg = arg;
-	return w;
 }
 
 void

@@ -90,11 +90,12 @@ void cold_rebuild_end(struct engine *e, struct student *const *v, size_t n, uint
 /* ---- waiting ---- */
 
 /* Somebody who needs the states of some students at once; they stay in memory until
- * the wait is freed. cb is called when the last of them is back, unless
- * cold_wait_over was true before. */
+ * the wait is freed, also from inside its callback. */
 struct cold_wait;
-struct cold_wait *cold_wait_new(struct engine *e, void (*cb)(void *arg), void *arg);
+struct cold_wait *cold_wait_new(struct engine *e);
 void cold_wait_for(struct cold_wait *w, struct student *t);
+/* cb is called when the last of them is back, if cold_wait_over is not true yet. */
+void cold_wait_calls(struct cold_wait *w, void (*cb)(void *arg), void *arg);
 bool cold_wait_over(const struct cold_wait *w);
 void cold_wait_free(struct cold_wait *w); /* NULL is allowed */
 

@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "flow/access.h"
 #include "flow/audit.h"
+#include "flow/cold.h"
 #include "flow/engine.h"
 #include "flow/node.h"
 
@@ -120,6 +121,14 @@ bool hub_sub_is_deleted(const struct hub_sub *s);
 void *hub_sub_user(const struct hub_sub *s);
 const char *hub_sub_node(const struct hub_sub *s);
 const char *hub_sub_reader(const struct hub_sub *s); /* "" for the door itself */
+
+/* Has the states of the node's students brought into memory that are away, and kept
+ * there until the wait is freed; see cold_wait_calls. NULL: there is nothing to wait
+ * for. For doors before they read, once the reader is known to be allowed to; a read
+ * shows what is in memory. */
+struct cold_wait *hub_warm(struct hub *h, struct str node);
+/* Whether the item is of a student whose states are away. */
+bool hub_item_is_away(struct hub *h, const struct node *is, const char *id);
 
 /* Reading a node: its items in the order of their ids, of which only those that
  * are asked for are written. ERR_NOT_FOUND or ERR_FORBIDDEN as in hub_subscribe.

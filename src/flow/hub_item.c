@@ -178,6 +178,64 @@ hub_read(struct hub *h, struct str node, struct str reader, struct hub_reading *
 	return ERR_OK;
 }
 
+/* ---- states that are away ---- */
+
+struct hub_warming {
+	struct cold_wait *wait;
+	bool away;
+};
+
+static void
+hub_warm_student(struct hub *h, const struct roster_student *rs, struct hub_warming *w)
+{
+	struct student *t = engine_student(h->engine, str_of(rs->id));
+
+	if (t == NULL)
+		return;
+	w->away |= t->cold != NULL;
+	if (w->wait != NULL)
+		cold_wait_for(w->wait, t);
+}
+
+static void
+hub_warm_students(struct hub *h, const struct node *is, struct hub_warming *w)
+{
+	const struct roster_student *s = access_student(h->roster, is);
+	const struct roster_class *c = access_class(h->roster, is);
+
+	if (s != NULL)
+		hub_warm_student(h, s, w);
+	for (size_t i = 0; c != NULL && i < c->n_students; i++)
+		hub_warm_student(h, c->students[i], w);
+}
+
+struct cold_wait *
+hub_warm(struct hub *h, struct str node)
+{
+	struct hub_warming w = { 0 };
+	struct node is;
+
+	if (cold_count(h->engine) == 0 || hub_find(h, node, &is) != ERR_OK ||
+	    is.kind == NODE_ROSTER)
+		return NULL;
+	hub_warm_students(h, &is, &w);
+	if (!w.away)
+		return NULL;
+	w.wait = cold_wait_new(h->engine);
+	hub_warm_students(h, &is, &w);
+	return w.wait;
+}
+
+bool
+hub_item_is_away(struct hub *h, const struct node *is, const char *id)
+{
+	struct str who = is->kind == NODE_CLASS ? (struct str){ id, strcspn(id, "/") }
+	                                        : str_of(is->owner);
+	const struct student *t = engine_by_pseudonym(h->engine, who);
+
+	return t != NULL && t->cold != NULL;
+}
+
 size_t
 hub_reading_size(const struct hub_reading *r)
 {

@@ -21,6 +21,7 @@ ingest_new(const struct ingest_options *o)
 	g->loop = o->loop;
 	g->engine = o->engine;
 	g->journal = o->journal;
+	LIST_INIT(&g->blob_waits);
 	g->doc = json_doc_new();
 	g->locked_doc = json_doc_new();
 	g->unknown_sources = map_new();
@@ -48,6 +49,7 @@ ingest_free(struct ingest *g)
 		return;
 	for (; g->flights_n > 0; g->flights_n--, g->flights_at++)
 		mem_free(g->flights[g->flights_at & (g->flights_cap - 1)].blob_key);
+	session_blobs_free(g);
 	while (g->sessions != NULL) {
 		struct session *s = g->sessions;
 
@@ -162,8 +164,9 @@ ingest_land(struct session *s, const struct flight *f)
 	if (f->blob_key != NULL) {
 		s->fetches--;
 		if (session_listens(s))
-			session_say_blob(s, str_of(f->blob_key));
-		mem_free(f->blob_key);
+			session_answer_blob(s, f->blob_key);
+		else
+			mem_free(f->blob_key);
 	}
 	if (s->stream != NULL || s->ending)
 		ingest_touch(s);
@@ -186,8 +189,8 @@ ingest_record(struct ingest *g, const struct record *r)
 
 /* One ack for all that this commit made durable. A session whose last word was
  * terminate closes once nothing of it is under way any more. */
-static void
-ingest_committed(struct session *s)
+void
+ingest_settle(struct session *s)
 {
 	uint64_t durable = s->stream != NULL ? s->stream->durable : 0;
 
@@ -212,7 +215,7 @@ ingest_commit(struct ingest *g)
 	for (; s != NULL; s = next) {
 		next = s->next_touched;
 		s->touched = false;
-		ingest_committed(s);
+		ingest_settle(s);
 		session_reap(s);
 	}
 }

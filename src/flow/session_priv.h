@@ -6,6 +6,8 @@
 #ifndef LECTERN_FLOW_SESSION_PRIV_H
 #define LECTERN_FLOW_SESSION_PRIV_H
 
+#include <sys/queue.h>
+
 #include "flow/locked.h"
 #include "flow/message.h"
 #include "flow/session.h"
@@ -99,6 +101,7 @@ struct ingest {
 	struct session *touched;
 	struct map *unknown_sources; /* told to the operator */
 
+	LIST_HEAD(, blob_wait) blob_waits;
 	struct flight *flights; /* ring, in the order of seq */
 	size_t flights_at, flights_n, flights_cap;
 	uint64_t last_seq;      /* appended last */
@@ -158,6 +161,9 @@ void ingest_opt_outs_free(struct ingest *g);
 
 enum err session_check_blob(const struct session *s, const struct message *m);
 enum err session_fetch_blob(struct session *s, const struct message *m);
+/* Answers with the state of this key, once it is in memory; takes key. */
+void session_answer_blob(struct session *s, char *key);
+void session_blobs_free(struct ingest *g); /* the answers that wait */
 
 /* ---- ingest.c ---- */
 
@@ -166,6 +172,8 @@ uint64_t ingest_append(struct session *s, enum record_type type, const struct st
     size_t n);
 /* Answers a fetch once all that was appended so far is durable; takes key. */
 void ingest_fetch(struct session *s, char *key);
+/* Tells the session what is durable, and closes it when that was its last word. */
+void ingest_settle(struct session *s);
 /* The session hears of the next commit. */
 void ingest_touch(struct session *s);
 /* The session just appended, or began: it stops reading while the journal is full,

@@ -325,9 +325,10 @@ cw_assert_student(const char *id)
 {
 	const struct student *want = engine_student(cw.all, str_of(id));
 	struct student *got = engine_student(cw.e, str_of(id));
-	struct cold_wait *w = cold_wait_new(cw.e, cw_warm_cb, &cw_warm_done);
+	struct cold_wait *w = cold_wait_new(cw.e);
 	struct buf a = BUF_INIT(0), b = BUF_INIT(0);
 
+	cold_wait_calls(w, cw_warm_cb, &cw_warm_done);
 	cold_wait_for(w, got);
 	cw_warm_done = cold_wait_over(w);
 	cw_until(cw_is_warm);

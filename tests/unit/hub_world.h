@@ -84,6 +84,7 @@ static struct roster *roster;
 static struct hub *hub;
 static struct hub_door *door;
 static uint64_t record_seq;
+static bool world_cold; /* students may be away */
 
 static struct got got[WORLD_GOT_MAX];
 static size_t n_got, n_batches, n_ended;
@@ -351,7 +352,8 @@ last_seq(const struct hub_sub *s, const char *id)
 static inline void
 world_open(const char *text)
 {
-	struct engine_options o = { .reducers = world_reducers, .pseudonym_key = KEY };
+	struct engine_options o = { .reducers = world_reducers, .pseudonym_key = KEY,
+		.cold = world_cold };
 	char *why = NULL;
 
 	log_set_level(LOG_ERROR);

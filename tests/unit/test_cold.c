@@ -259,6 +259,31 @@ test_index_old(void **state)
 	buf_free(&got.value);
 }
 
+/* The same of the run before, whose snapshot knows later ones. */
+static void
+test_index_old_after_restart(void **state)
+{
+	struct buf value = BUF_INIT(0);
+	struct rig_saved *s;
+
+	(void)state;
+	a_is_away();
+	buf_str(&value, stored(A_ANY));
+	stored(A_INDEX);
+	cw_visit("a", NULL, 1);
+	cw_until(cw_nobody_waits);
+	cw_visit("b", NULL, 1);
+	cw_settle();
+	s = rig_save(cw.e);
+	cw_restart(s, cw.n);
+	rig_saved_free(s);
+	kvs_put(cw.kvs, STR_LIT(A_ANY), buf_view(&value), 1);
+	kvs_put(cw.kvs, STR_LIT(A_INDEX), buf_view(&got.value), 1);
+	comes_from_the_journal(1);
+	buf_free(&value);
+	buf_free(&got.value);
+}
+
 /* The journal cannot be read at first: it is tried again, and records wait. */
 static void
 test_rebuild_fails(void **state)
@@ -481,6 +506,7 @@ main(void)
 		cmocka_unit_test_teardown(test_index_cut, cw_stop),
 		cmocka_unit_test_teardown(test_index_of_another, cw_stop),
 		cmocka_unit_test_teardown(test_index_old, cw_stop),
+		cmocka_unit_test_teardown(test_index_old_after_restart, cw_stop),
 		cmocka_unit_test_teardown(test_rebuild_fails, cw_stop),
 		cmocka_unit_test_teardown(test_too_much_waits, cw_stop),
 		cmocka_unit_test_teardown(test_restart, cw_stop),

@@ -233,13 +233,12 @@ daemon_states(struct daemon *d, char **why)
 {
 	struct kvs_options o = { .loop = d->loop, .lost = daemon_lost_cb, .lost_arg = d };
 
-	if (d->conf->state_cache > 0 && strcmp(d->conf->kvs_backend, "memory") == 0) {
-		*why = mem_strdup("kvs.state_cache lets states out of memory and backend \"memory\" has "
-		    "no other place for them: choose another backend or state_cache = 0");
-		return false;
-	}
 	d->states = kvs_conf_open(d->conf, NULL, &o, why);
-	return d->states != NULL;
+	if (d->states == NULL || d->conf->state_cache == 0 || (kvs_caps(d->states) & KVS_KEEPS) != 0)
+		return d->states != NULL;
+	*why = mem_printf("kvs.state_cache lets states out of memory and backend \"%s\" has no other "
+	    "place for them: choose another backend or state_cache = 0", d->conf->kvs_backend);
+	return false;
 }
 
 static bool

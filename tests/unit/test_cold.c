@@ -277,8 +277,8 @@ test_index_old_after_restart(void **state)
 	s = rig_save(cw.e);
 	cw_restart(s, cw.n);
 	rig_saved_free(s);
-	kvs_put(cw.kvs, STR_LIT(A_ANY), buf_view(&value), 1);
-	kvs_put(cw.kvs, STR_LIT(A_INDEX), buf_view(&got.value), 1);
+	kvs_put(cw.kvs, STR_LIT(A_ANY), buf_view(&value));
+	kvs_put(cw.kvs, STR_LIT(A_INDEX), buf_view(&got.value));
 	comes_from_the_journal(1);
 	buf_free(&value);
 	buf_free(&got.value);

@@ -3,6 +3,7 @@
  * that every room may use it. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -101,4 +102,10 @@ mem_wipe(void *p, size_t n)
 {
 	if (n > 0)
 		explicit_bzero(p, n);
+}
+
+void
+mem_trim(void)
+{
+	malloc_trim(0);
 }

@@ -19,6 +19,9 @@ char *mem_str(struct str s);             /* NUL-terminated copy */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void mem_wipe(void *p, size_t n);        /* cleared so that no compiler drops it */
 
+/* Gives what was freed back to the system; takes a while when that was much. */
+void mem_trim(void);
+
 /* A cleared struct of the pointer's type: struct x *x = MEM_NEW(x). */
 #define MEM_NEW(ptr) ((ptr) = mem_zalloc(sizeof *(ptr)))
 

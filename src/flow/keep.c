@@ -14,6 +14,7 @@
 #define KEEP_FLUSH_MS 1000
 #define KEEP_FLUSH_STATES 32768 /* in one flush */
 #define KEEP_EVICT_STUDENTS 1000 /* in one turn of the loop */
+#define KEEP_TRIM_STUDENTS 10000 /* so many went: their memory is given back */
 #define KEEP_LOADS 32           /* students fetched at a time */
 #define KEEP_GETS 64            /* values of one student asked for at a time */
 #define KEEP_RETRY_MS 250       /* after the store did not answer; doubles up to */
@@ -45,6 +46,7 @@ struct keep {
 	struct loop_timer *tick, *evict, *pump, *rebuild;
 	uint64_t flush;       /* under way, 0: none */
 	bool flush_fails;
+	size_t evicted;       /* since memory was last given back */
 	LIST_HEAD(, keep_load) loads;
 	size_t n_loads;
 	uint64_t retry_ms;    /* the store does not answer; 0: it does */
@@ -71,10 +73,15 @@ static void
 keep_evict_cb(void *arg)
 {
 	struct keep *k = arg;
+	size_t n = k->o.limit > 0 ? cold_evict(k->o.engine, k->o.limit, KEEP_EVICT_STUDENTS) : 0;
 
-	if (k->o.limit > 0 &&
-	    cold_evict(k->o.engine, k->o.limit, KEEP_EVICT_STUDENTS) == KEEP_EVICT_STUDENTS)
+	k->evicted += n;
+	if (n == KEEP_EVICT_STUDENTS) {
 		loop_timer_once(k->evict, 1);
+	} else if (k->evicted >= KEEP_TRIM_STUDENTS) {
+		mem_trim();
+		k->evicted = 0;
+	}
 }
 
 /* Told when it begins and when it is over. */

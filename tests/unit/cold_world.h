@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An engine that lets its students go to a store, and one beside it that keeps all,
+/* An engine that lets its students go to a store, which can be told to misbehave, and one beside it that keeps all,
  * for comparison; both fold the same records. */
 #ifndef LECTERN_TESTS_COLD_WORLD_H
 #define LECTERN_TESTS_COLD_WORLD_H
@@ -10,6 +10,7 @@
 #include "flow/cold.h"
 #include "flow/keep.h"
 #include "state/kvs.h"
+#include "tests/contract/kvs_fault.h"
 #include "tests/unit/fold_reducers.h"
 
 #define COLD_DEADLINE_MS 60000
@@ -181,7 +182,7 @@ cw_store(void)
 	struct kvs_options o = { .loop = cw.loop, .file = cw.file };
 	char *why = NULL;
 
-	cw.kvs = kvs_open("memory", &o, &why);
+	cw.kvs = kvs_open_as(&kvs_fault_backend, &o, &why);
 	if (cw.kvs == NULL)
 		fail_msg("%s", why);
 }
@@ -190,6 +191,7 @@ static inline void
 cw_start(size_t limit)
 {
 	log_set_level(LOG_ERROR);
+	kvs_fault_now = (struct kvs_fault){ .backend = "memory", .seed = 1 };
 	snprintf(cw.dir, sizeof cw.dir, "/tmp/test-cold.XXXXXX");
 	assert_non_null(mkdtemp(cw.dir));
 	cw.file = mem_printf("%s/states", cw.dir);

@@ -461,34 +461,57 @@ do_something(struct rig_saved **saved, uint64_t *position)
 }
 
 static void
-test_random(void **state)
+assert_everybody(void)
+{
+	cw_until(cw_nobody_waits);
+	cw_assert_digest();
+	for (int i = 0; i < 12; i++) {
+		char student[16];
+
+		snprintf(student, sizeof student, "s%d", i);
+		if (engine_student(cw.all, str_of(student)) != NULL)
+			cw_assert_student(student);
+	}
+	cw_assert_digest();
+}
+
+static void
+round_of(unsigned began, int steps, const struct kvs_fault *fault)
 {
 	struct rig_saved *saved = NULL;
 	uint64_t position = 0;
 
+	cw_start(3);
+	seed = began;
+	kvs_fault_now = *fault;
+	for (int i = 0; i < steps; i++)
+		do_something(&saved, &position);
+	assert_everybody();
+	assert_true(cw.rebuilds > 0);
+	cw_stop(NULL);
+	if (saved != NULL)
+		rig_saved_free(saved);
+}
+
+static void
+test_random(void **state)
+{
+	struct kvs_fault none = { .backend = "memory" };
+
 	(void)state;
-	for (seed = 1; seed < 6;) {
-		unsigned began = seed;
+	for (unsigned began = 1; began < 6; began++)
+		round_of(began, 200, &none);
+}
 
-		cw_start(3);
-		for (int i = 0; i < 200; i++)
-			do_something(&saved, &position);
-		cw_until(cw_nobody_waits);
-		cw_assert_digest();
-		for (int i = 0; i < 12; i++) {
-			char student[16];
+/* The store also answers late and out of order, fails, and keeps half of a flush. */
+static void
+test_random_faults(void **state)
+{
+	struct kvs_fault fault = { .backend = "memory", .late_ms = 3, .cut = 30, .fail = 2 };
 
-			snprintf(student, sizeof student, "s%d", i);
-			cw_assert_student(student);
-		}
-		cw_assert_digest();
-		assert_true(cw.rebuilds > 0);
-		cw_stop(NULL);
-		if (saved != NULL)
-			rig_saved_free(saved);
-		saved = NULL;
-		seed = began + 1;
-	}
+	(void)state;
+	for (fault.seed = 1; fault.seed < 3; fault.seed++)
+		round_of(fault.seed, 60, &fault);
 }
 
 int
@@ -514,6 +537,7 @@ main(void)
 		cmocka_unit_test_teardown(test_put_back, cw_stop),
 		cmocka_unit_test_teardown(test_snapshot_needs_cold, cw_stop),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_random_faults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

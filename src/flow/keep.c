@@ -346,6 +346,7 @@ keep_new(const struct keep_options *o)
 	k->rebuild = loop_timer_new(o->loop, keep_rebuild_cb, k);
 	loop_timer_every(k->tick, KEEP_FLUSH_MS);
 	cold_begin(o->engine);
+	o->spread(o->arg); /* what the replay changed: a state that is to be spread stays */
 	cold_on_wanted(o->engine, keep_wanted_cb, k);
 	return k;
 }

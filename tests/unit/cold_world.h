@@ -174,6 +174,7 @@ cw_keep(void)
 
 	engine_forget_sessions(cw.e);
 	cw.keep = keep_new(&o);
+	cw.spreads = 0;
 }
 
 static inline void
@@ -237,7 +238,6 @@ cw_restart(const struct rig_saved *s, uint64_t position)
 	}
 	for (size_t i = 0; i < cw.n; i++)
 		engine_record(cw.e, &cw.record[i]);
-	engine_changed(cw.e);
 	cw_keep();
 }
 

@@ -188,11 +188,11 @@ ask_states_go_on(struct daemon_ask *a)
 }
 
 static void
-states_student_cb(void *arg, struct student *t)
+states_student_cb(void *arg, const struct student *t)
 {
 	struct daemon_ask *a = arg;
 
-	a->student[a->n++] = t;
+	a->student[a->n++] = engine_student(a->daemon->engine, str_of(t->id));
 }
 
 void

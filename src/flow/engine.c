@@ -294,21 +294,6 @@ engine_student(struct engine *e, struct str id)
 	return map_get(e->students, id);
 }
 
-size_t
-engine_students(const struct engine *e)
-{
-	return map_size(e->students);
-}
-
-void
-engine_each_student(struct engine *e, engine_student_cb *cb, void *arg)
-{
-	struct map_iter it = { 0 };
-
-	while (map_next(e->students, &it))
-		cb(arg, it.value);
-}
-
 struct student *
 engine_by_pseudonym(struct engine *e, struct str p)
 {

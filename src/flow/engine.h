@@ -118,10 +118,6 @@ typedef void engine_each_of_cb(void *arg, struct state *s);
 void engine_each_of(struct engine *e, const struct reducer *r, engine_each_of_cb *cb, void *arg);
 
 struct student *engine_student(struct engine *e, struct str id);      /* or NULL */
-size_t engine_students(const struct engine *e);
-/* Calls cb for each of them, in no order. */
-typedef void engine_student_cb(void *arg, struct student *t);
-void engine_each_student(struct engine *e, engine_student_cb *cb, void *arg);
 struct student *engine_by_pseudonym(struct engine *e, struct str p);  /* or NULL */
 size_t engine_students(const struct engine *e);
 /* Calls cb for each of them, in no order. */

@@ -64,7 +64,6 @@ export class Instance {
 		this.build = path.resolve(o.build ?? path.join(ROOT, 'build'));
 		this.domain = o.domain ?? 'school.test';
 		this.host = o.host ?? '127.0.0.1';
-		this.class = '7b';
 		this.students = [];
 		this.users = {};
 		this.server = null;
@@ -72,6 +71,7 @@ export class Instance {
 		this.kvs = chosen('kvs', o.kvs ?? 'memory');
 		this.pubsub = (o.pubsub ?? (this.published ? ['xmpp'] : [])).map((name) => chosen('pubsub', name));
 		this.roster = ROSTERS[chosen('roster', o.roster ?? 'csv')];
+		this.class = this.roster.class ?? '7b';
 		const overXmpp = this.pubsub.filter((name) => name.startsWith('xmpp'));
 		if (!this.published && overXmpp.length > 0) throw new Error(`pubsub ${overXmpp} needs an XMPP server, and server is none`);
 		this.redis = null;
@@ -212,7 +212,9 @@ ${this.o.identity?.(this) ?? '  methods = { "testcase_auth" }'}
 }
 roster {
   backend = "${this.roster.name}"
-${this.rosterFile ? `  file = "${this.rosterFile}"\n` : ''}}
+${this.rosterFile ? `  file = "${this.rosterFile}"` : ''}
+${this.roster.name === 'all' ? `  admins = { "${this.users.teacher.jid}" }` : ''}
+}
 ${this.database ? `postgres {\n  ${this.database.section}\n}` : ''}
 auth {
 ${this.authLines()}
@@ -295,6 +297,7 @@ ${this.o.config ?? ''}
 				host: this.host, port: this.ports.c2s, domain: this.domain, ca: this.at('ca.pem'),
 				websocket: this.server.websocket, components: this.components,
 			} }),
+			...(this.database && { postgres: { conninfo: this.database.conninfo, password_file: this.database.passwordFile } }),
 			...(this.redis && { redis: { host: this.host, port: this.redis.site.port, password: this.redis.password } }),
 			backends: { server: this.serverName, kvs: this.kvs, pubsub: this.pubsub, roster: this.roster.name },
 			teacher: this.users.teacher,
@@ -303,7 +306,7 @@ ${this.o.config ?? ''}
 			students: this.students.map(({ user_id, id, pseudonym }) => ({ user_id, id, pseudonym })),
 			control: this.at('lectern.sock'),
 			config: this.at('lectern.conf'),
-			roster: this.rosterFile ?? this.database.conninfo,
+			roster: this.rosterFile ?? this.database?.conninfo,
 			journal: path.join(this.state, 'journal'),
 			pids: { lecternd: this.lecternd.pid, ...(this.redis && { redis: this.redis.pid }), ...(this.server && { server: this.server.pid, [this.server.name]: this.server.pid }) },
 		};

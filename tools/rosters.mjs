@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // rosters: the same rows in each format that a school may have them in. A row is
-// [class, role, id, JID, name]. Each format is written beside its place and put there whole.
+// [class, role, id, JID, name]; of a guardian the id is the student's. Each file is written beside its
+// place and put there whole.
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -9,6 +10,70 @@ import { write } from './service.mjs';
 
 const cell = (v) => (/[",]/.test(v) ? `"${v.replaceAll('"', '""')}"` : v);
 const csv = (head, rows) => [head, ...rows].map((r) => r.map(cell).join(',')).join('\n') + '\n';
+
+/** Whoever reads meanwhile sees the old text or the new one. */
+function replace(file, text) {
+	write(`${file}.new`, text);
+	fs.renameSync(`${file}.new`, file);
+}
+
+/** Puts these texts, {name: text}, in the place of all in the folder. */
+function replaceFolder(dir, texts) {
+	fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+	for (const [name, text] of Object.entries(texts)) replace(path.join(dir, name), text);
+	for (const name of fs.readdirSync(dir)) if (!(name in texts)) fs.rmSync(path.join(dir, name));
+}
+
+const unique = (values) => [...new Set(values)];
+const only = (rows, role) => rows.filter((r) => r[1] === role);
+const classesOf = (rows) => unique(rows.map((r) => r[0]).filter(Boolean));
+
+/** "Ada M. Byron" as given and family name. */
+function nameParts(name) {
+	const words = name.split(' ');
+	return [words.slice(0, -1).join(' ') || name, words.length > 1 ? words.at(-1) : ''];
+}
+
+// ---- OneRoster 1.1 CSV ----
+
+function oneRoster(rows) {
+	const person = ([, role, id, jid]) => (role === 'student' ? id : `p-${jid}`);
+	const agentsOf = new Map();
+	for (const r of only(rows, 'guardian')) agentsOf.set(r[2], [...agentsOf.get(r[2]) ?? [], person(r)]);
+	const users = new Map(rows.map((r) => {
+		const [, role, id, jid, name] = r;
+		const agents = role === 'student' ? (agentsOf.get(id) ?? []).join(',') : '';
+		return [person(r), [person(r), 'active', role, ...nameParts(name), '', agents, 'true', 'school', jid]];
+	}));
+	const attend = rows.filter((r) => r[1] !== 'guardian');
+	const tables = {
+		orgs: [['sourcedId', 'status', 'name', 'type'], [['school', 'active', 'School', 'school']]],
+		classes: [['sourcedId', 'status', 'title', 'schoolSourcedId'], classesOf(attend).map((c) => [c, 'active', c, 'school'])],
+		users: [['sourcedId', 'status', 'role', 'givenName', 'familyName', 'email', 'agentSourcedIds', 'enabledUser', 'orgSourcedIds', 'metadata.jid'], [...users.values()]],
+		enrollments: [['sourcedId', 'status', 'classSourcedId', 'schoolSourcedId', 'userSourcedId', 'role'],
+			attend.map((r, i) => [`e${i}`, 'active', r[0], 'school', person(r), r[1]])],
+	};
+	const files = ['orgs', 'academicSessions', 'courses', 'classes', 'users', 'enrollments'];
+	const manifest = [['manifest.version', '1.0'], ['oneroster.version', '1.1'], ...files.map((f) => [`file.${f}`, tables[f] ? 'bulk' : 'absent'])];
+	return {
+		'manifest.csv': csv(['propertyName', 'value'], manifest),
+		...Object.fromEntries(Object.entries(tables).map(([name, [head, lines]]) => [`${name}.csv`, csv(head, lines)])),
+	};
+}
+
+// ---- the reference's files: no JIDs of students, no guardians ----
+
+function courseFiles(rows) {
+	const texts = {};
+	for (const jid of unique(only(rows, 'teacher').map((r) => r[3])))
+		texts[`courselist-${jid}.json`] = JSON.stringify(only(rows, 'teacher').filter((r) => r[3] === jid).map((r) => ({ id: r[0], name: r[0] })));
+	for (const c of classesOf(rows))
+		texts[`courseroster-${c}.json`] = JSON.stringify(only(rows, 'student').filter((r) => r[0] === c).map(([, , id, , name]) => {
+			const [given_name, family_name] = nameParts(name);
+			return { user_id: id, profile: { name: { given_name, family_name, full_name: name } } };
+		}));
+	return texts;
+}
 
 // ---- databases ----
 
@@ -35,11 +100,11 @@ const LITE = 'import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_l
 export const ROSTERS = {
 	csv: {
 		name: 'csv', file: 'roster.csv',
-		write(file, rows) {
-			write(`${file}.new`, csv(['class', 'role', 'id', 'jid', 'name'], rows));
-			fs.renameSync(`${file}.new`, file);
-		},
+		write: (file, rows) => replace(file, csv(['class', 'role', 'id', 'jid', 'name'], rows)),
 	},
+	oneroster: { name: 'oneroster', file: 'oneroster', write: (file, rows) => replaceFolder(file, oneRoster(rows)) },
+	files: { name: 'files', file: 'courses', write: (file, rows) => replaceFolder(file, courseFiles(rows)) },
+	all: { name: 'all', class: 'all', write: () => {} }, // the daemon knows whom it has seen
 	sqlite: {
 		name: 'sqlite', file: 'roster.db',
 		write(file, rows) {

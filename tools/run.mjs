@@ -94,15 +94,22 @@ function tell(d) {
 Lectern is up, with ${d.xmpp ? `a private ${d.backends.server}` : 'no XMPP server'} and ${args['no-sim'] ? 'no simulated class' : `a class of ${d.students.length} that types`}.
 
   events go to     ${d.events}
+  feed             ${d.feed}  after a sign-in at ${d.http}/auth/login/password
+  teacher          ${d.teacher.jid}  password ${d.teacher.password}
   states live in   ${d.backends.kvs}
-  roster           ${d.backends.roster}: ${d.roster}
-  teacher          ${d.teacher.jid}  password ${d.teacher.password}${d.xmpp ? tellXmpp(d, lecternctl) : ''}
+  roster           ${d.backends.roster}${d.roster ? `: ${d.roster}` : ''}${tellStores(d)}${d.xmpp ? tellXmpp(d, lecternctl) : ''}
 
   everything in    ${dir}
 
 What the daemon does:  ${lecternctl} status -c ${d.config}
 Its states:            ${lecternctl} states -c ${d.config}
 Ctrl-C ends all of it.`);
+}
+
+function tellStores({ redis, postgres }) {
+	return (redis ? `
+  Redis            ${redis.host}:${redis.port}  password ${redis.password}` : '') + (postgres ? `
+  PostgreSQL       ${postgres.conninfo}  password in ${postgres.password_file}` : '');
 }
 
 function tellXmpp(d, lecternctl) {

@@ -9,13 +9,14 @@ import { eventFiles, load, scale } from './ingest.mjs';
 import { bench, end, instance, rss, run, spread, timed } from './common.mjs';
 
 const CONNECTIONS = 100;
-const AT_ONCE = 5000; // students who are connected at a time while many are made
+const LOADS = 8;      // load generators at a time while many students are made
+const AT_ONCE = 1250; // students of each
 const EVENT_BYTES = 900;
 
 const rate = ({ events, seconds }) => events / seconds;
 
 /** SETs a second of redis-benchmark, pipelined, with values of the size of an event. */
-async function redisSets({ host, port, password }, n) {
+async function redisSets({ site: { host, port }, password }, n) {
 	const csv = await run('redis-benchmark', '-h', host, '-p', port, ...(password ? ['-a', password] : []),
 		'-t', 'set', '-n', n, '-r', 100000, '-d', EVENT_BYTES, '-P', 64, '-c', 50, '--csv');
 	return Number(csv.match(/"SET","([\d.]+)"/)[1]);
@@ -45,11 +46,15 @@ export async function kvs() {
 	}
 }
 
-/** A journal with one keystroke and one save of each of n students; answers the folder that has it and its key. */
+/** An instance that has ended and left a journal with four events of each of n students. */
 async function journalOf(n) {
 	const [file] = eventFiles()['realistic mix'];
 	const d = await instance({});
-	for (let first = 0; first < n; first += AT_ONCE) await load(d.ports.web, Math.min(AT_ONCE, n - first), 4, file, 'ack', first);
+	const firsts = Array.from({ length: Math.ceil(n / AT_ONCE) }, (_, i) => i * AT_ONCE);
+	const some = async () => {
+		for (let first; (first = firsts.shift()) !== undefined;) await load(d.ports.web, Math.min(AT_ONCE, n - first), 4, file, 'ack', first);
+	};
+	await Promise.all(Array.from({ length: LOADS }, some));
 	await d.lecternd.stop('SIGKILL');
 	fs.rmSync(path.join(d.state, 'states.snapshot'), { force: true });
 	return d;
@@ -59,20 +64,23 @@ async function journalOf(n) {
 async function withStudents(seed, options) {
 	const d = await instance({ ...options, seed });
 	const replay = d.startSeconds;
-	await waitFor(() => d.status().kvs?.dirty === undefined || d.status().kvs.dirty === 0, 'the states to be written', 120_000);
-	const bytes = rss(d.lecternd.pid);
+	const written = () => waitFor(() => d.status().states.dirty === 0, 'the states to be written', 120_000);
+	await written();
 	await d.lecternd.stop();
-	const snapshot = await timed(() => d.startLecternd());
+	await d.startLecternd();
+	const snapshot = d.startSeconds;
+	await written();
+	const bytes = rss(d.lecternd.pid);
 	await end(d);
-	return { replay, bytes, snapshot };
+	return { replay, snapshot, bytes };
 }
 
 /** Start and memory with many students, each KVS and memory in turns. */
 export async function students() {
 	const n = bench.smoke ? 500 : 100_000, hot = n / 10;
 	const seed = await journalOf(n);
-	const others = CHOICES.kvs.filter((name) => name !== 'memory');
-	const sets = [...others.map((kvs) => [kvs, { kvs }]), ...others.map((kvs) => [`${kvs}, ${hot} of them hot`, { kvs, more: { kvs: `state_cache = ${hot}` } }])];
+	const others = ['disk', 'redis'];
+	const sets = [...others.map((kvs) => [kvs, { kvs }]), ...others.map((kvs) => [`${kvs}, ${hot} of them hot`, { kvs, kvsLines: `state_cache = ${hot}` }])];
 	console.log(`\nstudents: ${n} of them, each with a few states, with each KVS as a multiple of memory: start from the journal, start from the snapshot, resident bytes`);
 	for (const [what, options] of sets) {
 		const replay = [], snapshot = [], bytes = [];

@@ -248,6 +248,7 @@ feed_door_free(struct feed_door *d)
 {
 	if (d == NULL)
 		return;
+	json_doc_free(d->loading);
 	while (!LIST_EMPTY(&d->waits))
 		feed_wait_free(LIST_FIRST(&d->waits));
 	while (!LIST_EMPTY(&d->subs))

@@ -48,6 +48,7 @@ struct feed_door {
 	LIST_HEAD(, feed_sub) subs;
 	LIST_HEAD(, feed_wait) waits;
 	size_t n_subs;
+	struct json_doc *loading; /* NULL: done */
 };
 
 /* A request that waits for the journal or the disk. */

@@ -203,13 +203,8 @@ feed_keep_sub(struct feed_door *d, const struct feed_sub *s)
 	buf_free(&value);
 }
 
-struct feed_loading {
-	struct feed_door *door;
-	struct json_doc *doc;
-};
-
 static void
-feed_load_one(struct feed_loading *l, struct str value)
+feed_load_one(struct feed_door *d, struct str value)
 {
 	char *text = mem_zalloc(value.n + JSON_PADDING), *node, *jid, *source = NULL;
 	struct str node_s, jid_s;
@@ -217,15 +212,15 @@ feed_load_one(struct feed_loading *l, struct str value)
 	struct json v;
 
 	memcpy(text, value.p, value.n);
-	if (json_parse(l->doc, (struct str){ text, value.n }, &v) == ERR_OK &&
+	if (json_parse(d->loading, (struct str){ text, value.n }, &v) == ERR_OK &&
 	    json_get_str(v, "node", &node_s) && json_get_str(v, "jid", &jid_s)) {
 		node = mem_str(node_s);
 		jid = mem_str(jid_s);
-		p = producers_find(feed_producers(l->door->feed), jid);
+		p = producers_find(feed_producers(d->feed), jid);
 		if (p != NULL && str_starts(node_s, NODE_EVENTS))
 			source = feed_node_source(p, node);
-		if (source != NULL && feed_sub_find(l->door, p, node, jid) == NULL)
-			feed_sub_add(l->door, p, node, jid, source);
+		if (source != NULL && feed_sub_find(d, p, node, jid) == NULL)
+			feed_sub_add(d, p, node, jid, source);
 		mem_free(source);
 		mem_free(node);
 		mem_free(jid);
@@ -236,32 +231,29 @@ feed_load_one(struct feed_loading *l, struct str value)
 static void
 feed_load_cb(void *arg, enum err e, struct str key, struct str value)
 {
-	struct feed_loading *l = arg;
+	struct feed_door *d = arg;
 
 	if (key.p != NULL) {
-		feed_load_one(l, value);
+		feed_load_one(d, value);
 		return;
 	}
 	if (e != ERR_OK)
 		log_error("subscriptions to events cannot be read: %s", err_text(e));
-	feed_door_up(l->door);
-	json_doc_free(l->doc);
-	mem_free(l);
+	feed_door_up(d);
+	json_doc_free(d->loading);
+	d->loading = NULL;
 }
 
 void
 feed_door_load(struct feed_door *d)
 {
-	struct feed_loading *l;
 	struct buf prefix;
 
 	if (d == NULL)
 		return;
 	prefix = feed_key(d, NULL, NULL);
-	MEM_NEW(l);
-	l->door = d;
-	l->doc = json_doc_new();
-	kvs_scan(d->service->o.kvs, buf_view(&prefix), feed_load_cb, l);
+	d->loading = json_doc_new();
+	kvs_scan(d->service->o.kvs, buf_view(&prefix), feed_load_cb, d);
 	buf_free(&prefix);
 }
 

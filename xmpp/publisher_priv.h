@@ -144,6 +144,8 @@ struct publisher {
 	struct json_doc *doc;
 	struct loop_timer *tick;
 	bool up, loaded;
+	loop_cb *loaded_cb;
+	void *loaded_arg;
 	bool saving, save_again;
 	uint64_t ids;
 	/* The service does not answer: one request at a time, not before then. */

@@ -85,17 +85,10 @@ pub_store_save(struct publisher *p)
 
 /* ---- loading ---- */
 
-struct pub_loading {
-	struct publisher *publisher;
-	loop_cb *cb;
-	void *arg;
-};
-
 static void
 pub_load_cb(void *arg, enum err e, struct str key, struct str value)
 {
-	struct pub_loading *l = arg;
-	struct publisher *p = l->publisher;
+	struct publisher *p = arg;
 	struct pub_node *n;
 	char *name;
 
@@ -103,8 +96,7 @@ pub_load_cb(void *arg, enum err e, struct str key, struct str value)
 		if (e != ERR_OK)
 			log_error("xmpp jid=%s: published nodes cannot be read: %s", p->o.jid,
 			    err_text(e));
-		l->cb(l->arg);
-		mem_free(l);
+		p->loaded_cb(p->loaded_arg);
 		return;
 	}
 	name = mem_str(value);
@@ -118,11 +110,10 @@ void
 pub_store_load(struct publisher *p, loop_cb *cb, void *arg)
 {
 	struct buf prefix = BUF_INIT(0);
-	struct pub_loading *l;
 
-	MEM_NEW(l);
-	*l = (struct pub_loading){ p, cb, arg };
+	p->loaded_cb = cb;
+	p->loaded_arg = arg;
 	pub_store_prefix(&prefix, p);
-	kvs_scan(p->o.kvs, buf_view(&prefix), pub_load_cb, l);
+	kvs_scan(p->o.kvs, buf_view(&prefix), pub_load_cb, p);
 	buf_free(&prefix);
 }

@@ -50,6 +50,7 @@ service_free(struct service *s)
 		return;
 	while (!LIST_EMPTY(&s->answers))
 		answer_free(LIST_FIRST(&s->answers));
+	store_load_free(s);
 	feed_door_free(s->feed);
 	hub_door_free(s->door);
 	book_free(s->book);

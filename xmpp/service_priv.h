@@ -89,6 +89,7 @@ struct service {
 	struct answer *reloading; /* who waits for it, or NULL */
 	struct loop_timer *reload;
 	bool up;
+	struct store_loading *loading; /* NULL: done */
 	bool unsaved;             /* the kvs was told something it has not flushed */
 
 	/* flow control, notify.c */
@@ -249,5 +250,6 @@ void store_remove(struct service *s, const struct subscription *sub);
 /* Flushes what no answer waits for. */
 void store_save(struct service *s);
 void store_load(struct service *s, loop_cb *cb, void *arg);
+void store_load_free(struct service *s); /* its callback does not come any more */
 
 #endif

@@ -200,6 +200,20 @@ store_read(struct store_loading *l, struct str value)
 	return json_parse(l->doc, buf_view(&l->text), &v) == ERR_OK && store_take(l->s, v);
 }
 
+void
+store_load_free(struct service *s)
+{
+	struct store_loading *l = s->loading;
+
+	if (l == NULL)
+		return;
+	json_doc_free(l->doc);
+	buf_free(&l->text);
+	buf_free(&l->unfit);
+	mem_free(l);
+	s->loading = NULL;
+}
+
 /* The doubt is kept, too: more restarts do not make it longer. */
 static void
 store_doubt_cb(void *arg, struct subscription *sub)
@@ -219,10 +233,7 @@ store_finish(struct store_loading *l)
 		log_notice("xmpp jid=%s subscriptions=%zu dropped=%zu", l->s->o.jid, l->kept,
 		    l->dropped);
 	l->cb(l->arg);
-	json_doc_free(l->doc);
-	buf_free(&l->text);
-	buf_free(&l->unfit);
-	mem_free(l);
+	store_load_free(l->s);
 }
 
 /* Keys hold no control bytes: key_escape sees to it. */
@@ -253,6 +264,7 @@ store_load(struct service *s, loop_cb *cb, void *arg)
 
 	MEM_NEW(l);
 	*l = (struct store_loading){ .s = s, .doc = json_doc_new(), .cb = cb, .arg = arg };
+	s->loading = l;
 	store_prefix(&prefix, s);
 	kvs_scan(s->o.kvs, buf_view(&prefix), store_scan_cb, l);
 	buf_free(&prefix);

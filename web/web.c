@@ -40,7 +40,7 @@ web_accept_cb(void *arg, int fd, const struct sockaddr *sa)
 	struct web *w = arg;
 	struct peer *p;
 
-	if (!peer_of_socket(sa, address)) {
+	if (w->server == NULL || !peer_of_socket(sa, address)) {
 		close(fd);
 		return;
 	}
@@ -108,11 +108,12 @@ web_new(const struct web_options *o, char **why)
 	w->address = mem_strdup(conf->address);
 	w->port = conf->port;
 	web_files(conf);
-	w->server = server_new(w->loop, tls ? conf->tls_certificate : NULL,
-	    tls ? conf->tls_key : NULL, why);
-	if (w->server != NULL)
-		w->listener = listener_new(w->loop, conf->address, conf->port, web_accept_cb, w, why);
-	if (w->listener == NULL) {
+	/* First: to take libwebsockets apart again the loop runs, and the others' parts with it. */
+	w->listener = listener_new(w->loop, conf->address, conf->port, web_accept_cb, w, why);
+	if (w->listener != NULL)
+		w->server = server_new(w->loop, tls ? conf->tls_certificate : NULL,
+		    tls ? conf->tls_key : NULL, why);
+	if (w->server == NULL) {
 		web_free(w);
 		return NULL;
 	}

@@ -6,6 +6,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as tls from 'node:tls';
 import { ok, same, jsonLines, liveStates, waitFor, withInstance } from './lib/rig.mjs';
+import { freePorts } from '../../tools/instance.mjs';
 import { Student, keystroke } from '../../tools/class.mjs';
 import { WebSocket } from 'ws';
 
@@ -139,6 +140,22 @@ async function stopTwice(instance) {
 	await instance.startLecternd();
 }
 
+/** The port is another program's, and the XMPP server is away: said so, each time. */
+async function takenPort(instance) {
+	const [closed] = await freePorts(1);
+	const second = instance.at('second.conf');
+	const conf = fs.readFileSync(instance.at('lectern.conf'), 'utf8')
+		.replace(/^state_dir.*$/m, `state_dir = "${instance.at('second')}"`).replace(/^control.*$/m, '');
+	fs.writeFileSync(second, conf + `\nxmpp {\n  host = "127.0.0.1"\n  server = "localhost"\n  port = ${closed}\n}\ncomponent "*" {\n` +
+		`  jid = "second.localhost"\n  secret_file = "${instance.at('organisation.key')}"\n}\n`, { mode: 0o600 });
+	fs.mkdirSync(instance.at('second'), { mode: 0o700 });
+	for (let i = 0; i < 8; i++) {
+		const r = spawnSync(instance.bin('lecternd'), ['-c', second], { encoding: 'utf8', timeout: 60000 });
+		same(r.status, 69, `a taken port ends the start with 69\n${r.stderr}`);
+		ok(r.stderr.includes('another program listens there'), 'and says why');
+	}
+}
+
 await withInstance('daemon', {
 	server: 'none', tls: true, students: 2,
 	identity: (i) => `  methods = { "token", "chromebook", "guest" }\n  token_key_file = "${i.at('token.key')}"`,
@@ -150,4 +167,5 @@ await withInstance('daemon', {
 	await reload(instance);
 	await drain(instance);
 	await stopTwice(instance);
+	await takenPort(instance);
 });

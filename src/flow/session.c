@@ -256,8 +256,6 @@ session_event(struct session *s, const struct message *m)
 		e = session_check_identity(s, m);
 	if (e != ERR_OK)
 		return e;
-	if (session_held_opted_out(s, m))
-		return ERR_OK;
 	if (s->held == NULL && session_complete(s, m))
 		return session_accept(s, m);
 	session_hold(s, m);

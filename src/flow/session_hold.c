@@ -65,21 +65,29 @@ session_drop_held(struct session *s)
 		mem_free(session_take_held(s));
 }
 
+/* Whether the first that is held can be accepted, or must be rejected (*e). */
+static bool
+session_first_held(struct session *s, struct message *m, enum err *e)
+{
+	if (!s->identified || s->held == NULL)
+		return false;
+	*e = message_read(s->ingest->doc, (struct str){ s->held->text, s->held->n }, m);
+	return *e != ERR_OK || session_complete(s, m);
+}
+
 /* One that still lacks its source keeps all behind it waiting: were a later one
  * accepted first, its ack would tell the client that this one is kept, too. */
 void
 session_release(struct session *s)
 {
 	struct message m;
+	enum err e;
 
-	while (s->identified && s->held != NULL) {
-		struct str text = { s->held->text, s->held->n };
-		enum err e = message_read(s->ingest->doc, text, &m);
-		struct held *h;
+	if (!session_first_held(s, &m, &e) || session_held_opted_out(s))
+		return;
+	while (session_first_held(s, &m, &e)) {
+		struct held *h = session_take_held(s);
 
-		if (e == ERR_OK && !session_complete(s, &m))
-			return;
-		h = session_take_held(s);
 		if (e == ERR_OK)
 			e = session_accept(s, &m);
 		if (e != ERR_OK)

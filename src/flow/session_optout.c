@@ -56,14 +56,24 @@ session_opted_out(struct session *s, const struct message *m)
 	return s->ingest->optout != NULL && session_judge(s, &who, 1);
 }
 
-/* What waits may carry no address, yet is the student's whose address comes with
- * this event: asked before anything, as it may end the wait. */
+/* One address that any of it shows is the student's, so it speaks for all of it. */
 bool
-session_held_opted_out(struct session *s, const struct message *m)
+session_held_opted_out(struct session *s)
 {
 	struct str email;
+	struct message m;
 
-	return s->held != NULL && locked_email(&s->locked, m, &email) && session_opted_out(s, m);
+	for (struct held *h = s->held; s->ingest->optout != NULL && h != NULL; h = h->next) {
+		struct optout_who who = session_who(s);
+
+		if (message_read(s->ingest->doc, (struct str){ h->text, h->n }, &m) != ERR_OK ||
+		    !locked_email(&s->locked, &m, &email))
+			continue;
+		who.email = email;
+		if (session_judge(s, &who, 0))
+			return true;
+	}
+	return false;
 }
 
 /* The rules are asked about who is known; others when they are. */

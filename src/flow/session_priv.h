@@ -150,9 +150,12 @@ void session_drop_held(struct session *s);
 
 /* ---- session_optout.c ---- */
 
-/* Whether a rule forbids to take the event; the client was told then, and is closed. */
+/* Whether a rule forbids to take the event; the client was told then, and is closed.
+ * Only when it is known who the student is: a rule of the domain is asked about after
+ * the student's own. */
 bool session_opted_out(struct session *s, const struct message *m);
-bool session_held_opted_out(struct session *s, const struct message *m);
+/* The same of all that is held, before any of it is accepted. */
+bool session_held_opted_out(struct session *s);
 /* The rules of g->conf against this roster, for every open connection from now on. */
 void ingest_opt_outs(struct ingest *g, const struct roster *roster);
 void ingest_opt_outs_free(struct ingest *g);

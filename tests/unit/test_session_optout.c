@@ -137,6 +137,52 @@ test_with_held(void **state)
 	assert_int_equal(metric_value[METRIC_OPTED_OUT], 2);
 }
 
+/* Nobody's domain is judged before it is known whether the student has a rule of
+ * his own; until then nothing is kept, and only so much is held. */
+static void
+test_address_first(void **state)
+{
+	(void)state;
+
+	opt_out("blocked.edu", "DROP", NULL);
+	opt_out("student:testcase-u1", "TRANSMIT", NULL);
+	client_open(&c);
+	client_open(&d);
+	for (size_t i = 0; i < 2; i++) {
+		struct client *x = i == 0 ? &c : &d;
+
+		say(x, LOCK("\"source\":\"org.x\""));
+		say(x, "{\"event\":\"a\"}");
+		say(x, "{\"event\":\"b\",\"chrome_identity\":{\"email\":\"kid@blocked.edu\"}}");
+		say(x, "{\"event\":\"c\",\"chrome_identity\":{\"email\":\"kid@open.edu\"}}");
+		hears_nothing(x);
+	}
+	settle();
+	assert_int_equal(w.n_kept, 0);
+	say(&c, LOCK("\"user_id\":\"u1\""));
+	HEARS_AUTH(&c, "u1");
+	say(&d, LOCK("\"user_id\":\"u2\""));
+	HEARS_AUTH(&d, "u2");
+	hears(&d, STOP);
+	assert_int_equal(c.code, 0);
+	assert_int_equal(d.code, 1000);
+	settle();
+	assert_int_equal(kept_count(RECORD_EVENT), 3);
+	keeps(0, "{\"event\":\"a\"}");
+	assert_int_equal(metric_value[METRIC_OPTED_OUT], 3);
+	client_done(&d);
+	client_open(&d);
+	for (long i = 0; i < w.conf.held_events; i++)
+		say(&d, "{\"event\":\"b\",\"chrome_identity\":{\"email\":\"kid@blocked.edu\"}}");
+	assert_int_equal(d.code, 0);
+	say(&d, "{\"event\":\"b\"}");
+	assert_int_equal(d.code, 1008);
+	client_done(&d);
+	client_done(&c);
+	settle();
+	assert_int_equal(kept_count(RECORD_EVENT), 3);
+}
+
 /* Only those who are let in: nobody is judged before it is known who it is. */
 static void
 test_allow_list(void **state)
@@ -372,6 +418,7 @@ main(void)
 		WORLD_TEST(test_while_held),
 		WORLD_TEST(test_later),
 		WORLD_TEST(test_with_held),
+		WORLD_TEST(test_address_first),
 		WORLD_TEST(test_allow_list),
 		WORLD_TEST(test_student),
 		WORLD_TEST(test_reload),

@@ -26,26 +26,28 @@ handshake_host_known(const struct http_head *h, const struct conf *c)
 	return false;
 }
 
+/* The scheme counts: a page of http://HOST may be anybody's who is on the line, and
+ * must not use what was proven to https://HOST. */
 static bool
-handshake_origin_own(const struct http_head *h, struct str origin)
+handshake_origin_own(const struct http_head *h, struct str origin, const char *scheme)
 {
 	struct str host = { NULL, 0 };
-	size_t scheme = str_starts(origin, "https://") ? 8 : str_starts(origin, "http://") ? 7 : 0;
+	size_t n = strlen(scheme);
 
 	http_get(h, "Host", &host);
-	return scheme > 0 && host.n > 0 && origin.n == scheme + host.n &&
-	    strncasecmp(origin.p + scheme, host.p, host.n) == 0;
+	return str_starts(origin, scheme) && host.n > 0 && origin.n == n + host.n &&
+	    strncasecmp(origin.p + n, host.p, host.n) == 0;
 }
 
 /* Browsers write origins in one way only (RFC 6454 §6.2): equal bytes. */
 bool
-handshake_origin_known(const struct http_head *h, const struct conf *c, bool own)
+handshake_origin_known(const struct http_head *h, const struct conf *c, const char *own)
 {
 	struct str origin;
 
 	if (!http_get(h, "Origin", &origin))
 		return c->allow_no_origin;
-	if (own && handshake_origin_own(h, origin))
+	if (own != NULL && handshake_origin_own(h, origin, own))
 		return true;
 	for (size_t i = 0; i < c->origins.n; i++) {
 		if (str_is(origin, c->origins.v[i]))
@@ -105,7 +107,8 @@ handshake_protocol(const struct http_head *h, const char **why)
 }
 
 int
-handshake_check(const struct http_head *h, const struct conf *c, bool own, const char **why)
+handshake_check(const struct http_head *h, const struct conf *c, const char *own,
+    const char **why)
 {
 	if (!str_is(http_str(h, h->method), "GET")) {
 		*why = "Only GET is allowed here.";

@@ -13,13 +13,15 @@
  * every one is). */
 bool handshake_host_known(const struct http_head *h, const struct conf *c);
 
-/* Whether the Origin header is one of ours (conf origins), or, with `own`, that of
- * the host that is asked; without the header, whether conf allows that. */
-bool handshake_origin_known(const struct http_head *h, const struct conf *c, bool own);
+/* Whether the Origin header is one of ours (conf origins), or, with the scheme of our
+ * `own` pages ("https://"; NULL: there are none), that of the host that is asked;
+ * without the header, whether conf allows that. */
+bool handshake_origin_known(const struct http_head *h, const struct conf *c, const char *own);
 
 /* 101 when the request may be upgraded; else the status to answer, and *why
  * for its body. Path and host have been looked at before. */
-int handshake_check(const struct http_head *h, const struct conf *c, bool own, const char **why);
+int handshake_check(const struct http_head *h, const struct conf *c, const char *own,
+    const char **why);
 
 /* The visitor's guest id: from the cookie when it holds a proper one, else a
  * new one, and *fresh says so. */

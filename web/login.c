@@ -39,6 +39,12 @@ login_key(const struct login *x)
 	return (struct str){ (const char *)x->hash, sizeof x->hash };
 }
 
+const char *
+login_cookie(bool https)
+{
+	return https ? "__Host-lectern_session" : "lectern_session";
+}
+
 /* ---- ends ---- */
 
 void

@@ -9,13 +9,17 @@
 #include "base/loop.h"
 #include "state/auth.h"
 
-#define LOGIN_COOKIE "lectern_session"
 #define LOGIN_TOKEN_LEN 43    /* 256 bits in base64url */
 #define LOGINS_MAX 65536      /* sessions */
 #define LOGINS_PER_USER 16    /* of one user; the next one ends the oldest */
 
 struct logins;
 struct login;
+
+/* The name of its cookie. Over https one that browsers take from nobody but this
+ * very host, so that no neighbour in the domain can put a session of its own in the
+ * place of the user's (RFC 6265bis §4.1.3.2). */
+const char *login_cookie(bool https);
 
 struct logins *logins_new(struct loop *l, const struct conf *c);
 /* Ends all of them. NULL is allowed. */

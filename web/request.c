@@ -99,16 +99,37 @@ request_is_https(const struct request *r)
 	return server_has_tls(r->web->server) || (r->proxied && request_proxy_says_https(r));
 }
 
+/* Of our own pages. */
+static const char *
+request_scheme(const struct request *r)
+{
+	return request_is_https(r) ? "https://" : "http://";
+}
+
+/* A connection of this machine may carry another's request: a proxy that nobody
+ * named leaves its marks. */
+static bool
+request_is_forwarded(const struct request *r)
+{
+	static const char *const marks[] = { "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host",
+		"X-Forwarded-Proto", "X-Real-IP" };
+
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+		if (http_count(&r->head, marks[i]) > 0)
+			return true;
+	return false;
+}
+
 bool
 request_is_private(const struct request *r)
 {
-	return request_is_https(r) || (!r->proxied && r->local);
+	return request_is_https(r) || (!r->proxied && r->local && !request_is_forwarded(r));
 }
 
 bool
 request_origin_known(const struct request *r)
 {
-	return handshake_origin_known(&r->head, r->web->conf, true);
+	return handshake_origin_known(&r->head, r->web->conf, request_scheme(r));
 }
 
 /* X-Real-IP counts when a trusted proxy says it: then the client, not the
@@ -137,12 +158,18 @@ request_too_many(const struct request *r)
 	return max > 0 && r->peer->n > max && !peer_is_proxy(r->web->conf, r->peer->address);
 }
 
+bool
+request_cookie(const struct request *r, struct str *token)
+{
+	return http_cookie(&r->head, login_cookie(request_is_https(r)), token);
+}
+
 static void
 request_find_login(struct request *r)
 {
 	struct str token;
 
-	if (http_cookie(&r->head, LOGIN_COOKIE, &token))
+	if (request_cookie(r, &token))
 		r->login = login_find(r->web->logins, token);
 }
 
@@ -228,6 +255,20 @@ request_method_known(const struct request *r)
 
 /* ---- deciding ---- */
 
+/* What decides here and could be read in two ways: a proxy may have put its own word
+ * behind the client's. */
+static bool
+request_is_clear(const struct request *r)
+{
+	static const char *const names[] = { "Content-Type", "Origin", "Sec-Fetch-Site",
+		"X-Forwarded-Proto", "X-Real-IP" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (http_count(&r->head, names[i]) > 1)
+			return false;
+	return true;
+}
+
 /* A body is one of a known length (RFC 9112 §6.2) that fits. */
 static int
 request_body(struct request *r, const char **why)
@@ -251,6 +292,9 @@ request_decide(struct request *r, const char **why)
 {
 	int status;
 
+	*why = "A header that may stand once stands twice.";
+	if (!request_is_clear(r))
+		return 400;
 	request_real_peer(r);
 	*why = "This server does not answer for that host.";
 	if (!handshake_host_known(&r->head, r->web->conf))
@@ -268,7 +312,8 @@ request_decide(struct request *r, const char **why)
 	if (!request_method_known(r))
 		return 405;
 	if (r->route->socket) {
-		status = handshake_check(&r->head, r->web->conf, r->route->signed_in, why);
+		status = handshake_check(&r->head, r->web->conf,
+		    r->route->signed_in ? request_scheme(r) : NULL, why);
 		return status == 101 ? 200 : status;
 	}
 	return request_body(r, why);

@@ -11,13 +11,22 @@
 #include "web/credentials.h"
 #include "web/web_priv.h"
 
-/* A password that is being checked. */
+/* A wrong password is not told before so much time has passed: how long it took to
+ * find that out would tell whether there is such a user. */
+#define SIGNIN_NO_MS 1000
+
+/* A password that is being checked. What of the request is needed for the answer is
+ * copied: the bytes of its head are gone by then. */
 struct signin {
 	TAILQ_ENTRY(signin) link;
 	struct web *web;
 	struct request *request;
-	struct auth_ask *ask;
+	struct auth_ask *ask;     /* NULL: answered, */
+	struct loop_timer *timer; /* until the client may be told */
+	uint64_t begun_ms;
 	char *user, *network;
+	char old[LOGIN_TOKEN_LEN + 1]; /* of the session that this browser has, or "" */
+	bool https;
 };
 
 /* ---- the answer ---- */
@@ -27,6 +36,8 @@ signin_free(struct signin *x)
 {
 	TAILQ_REMOVE(&x->web->signins, x, link);
 	x->request->signin = NULL;
+	loop_timer_free(x->timer);
+	mem_wipe(x->old, sizeof x->old);
 	mem_free(x->user);
 	mem_free(x->network);
 	mem_free(x);
@@ -35,7 +46,8 @@ signin_free(struct signin *x)
 void
 signin_forget(struct signin *x)
 {
-	auth_drop(x->ask);
+	if (x->ask != NULL)
+		auth_drop(x->ask);
 	signin_free(x);
 }
 
@@ -53,33 +65,42 @@ signin_give_up(struct web *w)
 }
 
 static void
-signin_refuse(struct request *r)
+signin_refuse_cb(void *arg)
 {
+	struct signin *x = arg;
+	struct request *r = x->request;
+
+	signin_free(x);
 	metric_add(METRIC_SIGNIN_REFUSED, 1);
 	log_info("sign-in refused peer=%s", r->peer->address);
 	request_answer(r, "application/json", "", STR_LIT("{\"status\":\"unauthorized\"}\n"));
 }
 
+static char *
+signin_cookie(bool https, const char *token, long seconds)
+{
+	return mem_printf("Set-Cookie: %s=%s; Path=/; HttpOnly; SameSite=Lax; Max-Age=%ld%s\r\n",
+	    login_cookie(https), token, seconds, https ? "; Secure" : "");
+}
+
 /* Also takes the place of the session that this browser may have. */
 static void
-signin_accept(struct request *r, const char *user, const struct auth_proof *proof)
+signin_accept(const struct signin *x, const struct auth_proof *proof)
 {
+	struct request *r = x->request;
 	char token[LOGIN_TOKEN_LEN + 1], *fields;
-	struct str old;
-	struct login *x;
+	struct login *login = login_find(r->web->logins, str_of(x->old));
 
-	if (http_cookie(&r->head, LOGIN_COOKIE, &old) &&
-	    (x = login_find(r->web->logins, old)) != NULL)
-		login_end(x);
-	x = login_begin(r->web->logins, str_of(user), proof, token);
-	if (x == NULL) {
+	if (login != NULL)
+		login_end(login);
+	login = login_begin(r->web->logins, str_of(x->user), proof, token);
+	if (login == NULL) {
 		request_refuse(r, 503, "There are too many sessions; try again later.");
 		return;
 	}
 	metric_add(METRIC_SIGNIN, 1);
 	log_info("signed in peer=%s by=%s", r->peer->address, proof->backend);
-	fields = mem_printf("Set-Cookie: %s=%s; Path=/; HttpOnly; SameSite=Lax; Max-Age=%ld%s\r\n",
-	    LOGIN_COOKIE, token, login_left(x), request_is_https(r) ? "; Secure" : "");
+	fields = signin_cookie(x->https, token, login_left(login));
 	request_answer(r, "application/json", fields, STR_LIT("{\"status\":\"authorized\"}\n"));
 	mem_wipe(token, sizeof token);
 	mem_wipe(fields, strlen(fields));
@@ -91,19 +112,20 @@ static void
 signin_cb(void *arg, enum auth_verdict v, const struct auth_proof *proof)
 {
 	struct signin *x = arg;
-	struct request *r = x->request;
 	struct web *w = x->web;
+	uint64_t took = loop_now_ms(w->loop) - x->begun_ms;
 
-	if (v != AUTH_NO) {
-		throttle_give_back(w->user_tries, str_of(x->user));
-		throttle_give_back(w->network_tries, str_of(x->network));
+	x->ask = NULL;
+	if (v == AUTH_NO) {
+		loop_timer_once(x->timer, took < SIGNIN_NO_MS ? SIGNIN_NO_MS - took : 0);
+		return;
 	}
+	throttle_give_back(w->user_tries, str_of(x->user));
+	throttle_give_back(w->network_tries, str_of(x->network));
 	if (v == AUTH_YES)
-		signin_accept(r, x->user, proof);
-	else if (v == AUTH_NO)
-		signin_refuse(r);
+		signin_accept(x, proof);
 	else
-		request_refuse(r, 503, "Passwords cannot be checked now; try again later.");
+		request_refuse(x->request, 503, "Passwords cannot be checked now; try again later.");
 	signin_free(x);
 }
 
@@ -136,23 +158,38 @@ signin_may_try(struct web *w, const struct signin *x)
 }
 
 /* A name that cannot be anybody's is refused like one that is nobody's. */
-static void
-signin_ask(struct request *r, const struct credentials *c)
+static struct signin *
+signin_new(struct request *r, struct str typed)
 {
 	struct web *w = r->web;
 	struct buf user = BUF_INIT(0);
+	struct str old;
 	struct signin *x;
 
 	MEM_NEW(x);
 	x->web = w;
 	x->request = r;
-	if (!auth_user(w->conf, buf_view(&c->user), &user))
+	x->timer = loop_timer_new(w->loop, signin_refuse_cb, x);
+	x->begun_ms = loop_now_ms(w->loop);
+	if (!auth_user(w->conf, typed, &user))
 		buf_z(&user, "?");
 	x->user = mem_str(buf_view(&user));
-	x->network = signin_network(r->peer->address);
 	buf_free(&user);
+	x->network = signin_network(r->peer->address);
+	x->https = request_is_https(r);
+	if (request_cookie(r, &old) && old.n == LOGIN_TOKEN_LEN)
+		memcpy(x->old, old.p, old.n);
 	TAILQ_INSERT_TAIL(&w->signins, x, link);
 	r->signin = x;
+	return x;
+}
+
+static void
+signin_ask(struct request *r, const struct credentials *c)
+{
+	struct web *w = r->web;
+	struct signin *x = signin_new(r, buf_view(&c->user));
+
 	if (signin_may_try(w, x)) {
 		x->ask = auth_check(w->auth, str_of(x->user), buf_view(&c->password), signin_cb, x);
 		return;
@@ -208,6 +245,8 @@ signin_is_ours(const struct request *r)
 void
 signin_logout(struct request *r, struct str body)
 {
+	char *fields;
+
 	(void)body;
 	if (!signin_is_ours(r)) {
 		request_refuse(r, 403, "Pages of this origin may not sign out here.");
@@ -216,8 +255,9 @@ signin_logout(struct request *r, struct str body)
 	if (r->login != NULL)
 		login_end(r->login);
 	r->login = NULL;
-	request_answer(r, "application/json", "Set-Cookie: " LOGIN_COOKIE "=; Path=/; HttpOnly; "
-	    "SameSite=Lax; Max-Age=0\r\n", STR_LIT("{\"status\":\"unauthorized\"}\n"));
+	fields = signin_cookie(request_is_https(r), "", 0);
+	request_answer(r, "application/json", fields, STR_LIT("{\"status\":\"unauthorized\"}\n"));
+	mem_free(fields);
 }
 
 /* ---- who am I, and what is here ---- */

@@ -51,7 +51,7 @@ struct request {
 	struct web *web;
 	struct conn *conn;
 	struct peer *peer; /* counted; a socket takes it over */
-	struct http_head head;
+	struct http_head head; /* to be looked into in the call of the route only */
 	bool whole;        /* the head is read */
 	bool local, proxied; /* the connection comes from this machine, from a trusted proxy */
 	const struct route *route;
@@ -92,6 +92,9 @@ bool request_is_https(const struct request *r);
 bool request_is_private(const struct request *r);
 /* Whether the page that asks is ours or one of conf origins. */
 bool request_origin_known(const struct request *r);
+/* What the session's cookie holds; false when there is none. In the call of the
+ * route, as the head. */
+bool request_cookie(const struct request *r, struct str *token);
 
 /* ---- the routes ---- */
 

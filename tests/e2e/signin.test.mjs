@@ -11,12 +11,15 @@ import { Feed, ask, signIn, trySignIn } from '../../tools/feed.mjs';
 const get = (instance, address, cookie) => ask(instance, 'GET', address, { cookie });
 const reload = (instance) => JSON.parse(instance.ctl('reload'));
 
+const CHEAP_HASH = '$2b$04$1yLTYoQoxClsCqED.rj8R.hLm0Bk168PobR9XVdICjP49Pjf3SPye'; // of plum
+
 async function people(instance) {
 	for (const [name, role, className] of [['kid', 'student', '7b'], ['tom', 'teacher', '8a'], ['boss', 'admin', null]]) {
 		await instance.addUser(name);
 		instance.writePassword(name);
 		Object.assign(instance.users[name], { role, className });
 	}
+	fs.appendFileSync(instance.at('passwords'), `quick:${CHEAP_HASH}\n`);
 	instance.students[0].jid = instance.users.kid.jid;
 	const rows = () => [...instance.rosterRows(), ['8a', 'teacher', 't9', instance.users.tom.jid, 'Tom'], ['8a', 'student', 'tc-testcase-x', '', 'Xenia Yellow']];
 	instance.writeRoster(rows());
@@ -34,6 +37,11 @@ async function words(instance) {
 	const unknown = await trySignIn(instance, 'nobody', 'wrong');
 	same([wrong.status, wrong.text, wrong.cookie], [200, '{"status":"unauthorized"}\n', undefined], 'a wrong password is unauthorized and sets no cookie');
 	same([unknown.status, unknown.text], [wrong.status, wrong.text], 'and an unknown user is told the same');
+	const order = [];
+	const quick = trySignIn(instance, 'quick', 'wrong').then((a) => order.push(a.json.status));
+	for (let i = 0; i < 5; i++) order.push((await get(instance, '/health')).json.status);
+	await quick;
+	same(order, ['ok', 'ok', 'ok', 'ok', 'ok', 'unauthorized'], 'nor does the time tell, although this one\'s hash is computed in no time');
 	const right = await trySignIn(instance, teacher.jid, teacher.password);
 	same([right.status, right.text], [200, '{"status":"authorized"}\n'], 'the right one is authorized');
 	const set = right.headers['set-cookie'][0];
@@ -174,10 +182,35 @@ const raw = (instance, text) => new Promise((r) => {
 	s.setTimeout(3000, () => s.destroy());
 });
 
+/** The head and the body in two segments, or head, half of the body, other people's requests, and the rest. */
+async function inPieces(instance) {
+	const { tom } = instance.users;
+	const body = JSON.stringify({ username: tom.jid, password: tom.password });
+	const before = await signIn(instance, tom), others = await signIn(instance, instance.users.teacher);
+	const s = net.connect(instance.ports.web, instance.host);
+	let got = '';
+	s.on('data', (d) => { got += d; });
+	const ended = new Promise((r) => { s.on('close', r); });
+	s.write(`POST /auth/login/password HTTP/1.1\r\nHost: x\r\nCookie: ${before}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`);
+	for (const piece of [body.slice(0, 20), body.slice(20)]) {
+		await get(instance, '/auth/userinfo', others);
+		s.write(piece);
+	}
+	await Promise.all(Array.from({ length: 20 }, () => get(instance, '/auth/userinfo', others)));
+	await ended;
+	ok(/^HTTP\/1\.1 200 [^]*Set-Cookie: lectern_session=[^]*"authorized"/.test(got), 'a sign-in that comes in pieces');
+	same((await get(instance, '/auth/userinfo', before)).json, null, 'ends the session of its own cookie');
+	same((await get(instance, '/auth/userinfo', others)).json?.user_id, instance.users.teacher.jid, 'and nobody else\'s');
+}
+
 async function hostile(instance) {
 	const post = async (o) => (await trySignIn(instance, 'x', 'y', o)).status;
 	same(await post({ origin: 'https://evil.example' }), 403, 'a page of another origin may not sign in');
 	same(await post({ origin: `http://${instance.host}:${instance.ports.web}` }), 200, 'our own may');
+	same(await post({ headers: { 'X-Forwarded-For': '192.0.2.1' } }), 403, 'what a proxy passes on that nobody named is not of this machine');
+	same(await post({ headers: { 'X-Real-IP': ['192.0.2.1', '192.0.2.2'] } }), 400, 'two addresses of a client are none');
+	same((await trySignIn(instance, 'teacher\0x', instance.users.teacher.password)).json.status, 'unauthorized', 'a name with NUL is nobody\'s');
+	same((await trySignIn(instance, 'x'.repeat(2000), 'x')).json.status, 'unauthorized', 'nor one that is too long');
 	same(await post({ type: 'text/plain' }), 415, 'a body of another type');
 	for (const body of ['', '[]', '{"username":1,"password":2}', '{"username":"x"}', '{', 'null', `{"a":${'['.repeat(4000)}`])
 		same(await post({ body }), 400, `the body ${body.slice(0, 20)}`);
@@ -202,6 +235,7 @@ await withInstance('signin', { server: 'none', students: 5, authLines: '  admins
 	const teacher = await words(instance);
 	const cookies = await everyRoute(instance);
 	await courses(instance, teacher, cookies);
+	await inPieces(instance);
 	await hostile(instance);
 	await sessions(instance);
 	await limits(instance);
@@ -209,9 +243,16 @@ await withInstance('signin', { server: 'none', students: 5, authLines: '  admins
 
 await withInstance('signin-tls', { server: 'none', students: 1, tls: true }, async (instance) => {
 	const a = await trySignIn(instance, 'teacher', instance.users.teacher.password);
-	ok(/; Secure$/.test(a.headers['set-cookie'][0]), 'over TLS the cookie is Secure');
-	const feed = await new Feed(instance, a.cookie).opened;
-	same((await feed.subscribe('class/7b/_roster')).op, 'subscribed', 'and the feed works there');
+	ok(/^__Host-lectern_session=.*; Secure$/.test(a.headers['set-cookie'][0]), 'over TLS the cookie is Secure, and of this host alone');
+	same((await get(instance, '/auth/userinfo', a.cookie.replace('__Host-', ''))).json, null, 'under a name that a neighbour may set it is none');
+	same((await get(instance, '/auth/userinfo', a.cookie)).json.user_id, instance.users.teacher.jid, 'under its own it is');
+	const own = `localhost:${instance.ports.web}`;
+	same(await new Feed(instance, a.cookie, { origin: `http://${own}` }).opened.then(() => 101, (e) => e.status), 403, 'a page that came without TLS may not use it');
+	const feed = await new Feed(instance, a.cookie, { origin: `https://${own}` }).opened;
+	same((await feed.subscribe('class/7b/_roster')).op, 'subscribed', 'the feed works for one that came with it');
 	await feed.message((m) => m.op === 'items', 'the roster');
 	await feed.close();
+	const out = await get(instance, '/auth/logout', a.cookie);
+	ok(/^__Host-lectern_session=; .*Max-Age=0; Secure$/.test(out.headers['set-cookie'][0]), 'log-out takes the cookie back');
+	same((await get(instance, '/auth/userinfo', a.cookie)).json, null, 'and ends the session');
 });

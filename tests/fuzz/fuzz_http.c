@@ -33,9 +33,9 @@ fuzz_ask(const struct http_head *h)
 	struct buf out = BUF_INIT(0);
 	const char *why = NULL;
 	bool fresh;
-	int status = handshake_check(h, &conf, false, &why);
+	int status = handshake_check(h, &conf, NULL, &why);
 
-	handshake_check(h, &conf, true, &why);
+	handshake_check(h, &conf, "https://", &why);
 	fuzz_require(status == 101 || why != NULL);
 	handshake_host_known(h, &conf);
 	handshake_guest(h, guest, &fresh);

@@ -35,6 +35,7 @@ static const struct request good = {
 
 static struct buf text;
 static struct http_head head;
+static const char *own;
 
 static void
 parse(struct request r)
@@ -59,7 +60,7 @@ check(struct request r)
 	int status;
 
 	parse(r);
-	status = handshake_check(&head, &conf, false, &why);
+	status = handshake_check(&head, &conf, own, &why);
 	if (status != 101)
 		assert_non_null(why);
 	return status;
@@ -101,6 +102,28 @@ test_origin(void **state)
 	assert_int_equal(CHANGED(origin, "Origin: null"), 403);
 	conf.allow_no_origin = false;
 	conf.origins.n = 0;
+	assert_int_equal(check(good), 403);
+	conf.origins.n = 2;
+}
+
+/* Our own pages, by the scheme that they came by. */
+static void
+test_own(void **state)
+{
+	(void)state;
+	conf.origins.n = 0;
+	own = "https://";
+	assert_int_equal(check(good), 101);
+	assert_int_equal(CHANGED(host, "Host: Good.example"), 101);
+	assert_int_equal(CHANGED(origin, "Origin: http://good.example"), 403);
+	assert_int_equal(CHANGED(origin, "Origin: https://good.example:444"), 403);
+	assert_int_equal(CHANGED(origin, "Origin: https://other.example"), 403);
+	assert_int_equal(CHANGED(origin, "Origin: https://"), 403);
+	assert_int_equal(CHANGED(origin, NULL), 403);
+	own = "http://";
+	assert_int_equal(check(good), 403);
+	assert_int_equal(CHANGED(origin, "Origin: http://good.example"), 101);
+	own = NULL;
 	assert_int_equal(check(good), 403);
 	conf.origins.n = 2;
 }
@@ -247,6 +270,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_origin),
+		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_version_and_key),
 		cmocka_unit_test(test_request),
 		cmocka_unit_test(test_host),

@@ -386,6 +386,8 @@ pubsub_write(struct pubsub *p, const struct pubsub_writer *w, void *arg)
 {
 	p->writer = w;
 	p->writer_arg = arg;
+	if (p->backend->write != NULL)
+		p->backend->write(p->store);
 }
 
 bool

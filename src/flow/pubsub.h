@@ -83,6 +83,9 @@ struct pubsub_backend {
 	unsigned caps;
 	void *(*open)(const struct pubsub_options *o, const struct pubsub_events *ev, void *arg,
 	    char **why);
+	/* It will publish, before the loop runs. Where somebody else does already it
+	 * is not up, and status says why. NULL: nobody else can. */
+	void (*write)(void *store);
 	/* All of them or none. false: no room, or down; room or up follows. */
 	bool (*publish)(void *store, struct str node, const struct pubsub_change *c, size_t n);
 	void (*ids)(void *store, struct str node, pubsub_ids_cb *cb, void *arg);
@@ -111,7 +114,7 @@ struct pubsub_writer {
 	void (*down)(void *arg);
 	void (*room)(void *arg);
 };
-/* Before the loop runs. */
+/* Before the loop runs. While another process publishes there it is not up. */
 void pubsub_write(struct pubsub *p, const struct pubsub_writer *w, void *arg);
 bool pubsub_publish(struct pubsub *p, struct str node, const struct pubsub_change *c, size_t n);
 void pubsub_ids(struct pubsub *p, struct str node, pubsub_ids_cb *cb, void *arg);

@@ -13,7 +13,7 @@
 
 /* ---- names ---- */
 
-static struct str
+struct str
 rps_name(struct rps *s, const char *kind, struct str node)
 {
 	buf_clear(&s->key);
@@ -294,6 +294,21 @@ rps_say(struct rps *s, const struct str *words, size_t n)
 
 /* ---- publishing ---- */
 
+static bool
+rps_may_write(const struct rps *s)
+{
+	return !s->writes || rps_lease_held(s);
+}
+
+void
+rps_room(struct rps *s)
+{
+	if (!s->full || !s->up || !rps_may_write(s) || s->unanswered >= RPS_WINDOW / 2)
+		return;
+	s->full = false;
+	s->ev->room(s->arg);
+}
+
 static void
 rps_published_cb(void *arg, const struct redis_reply *r)
 {
@@ -308,10 +323,8 @@ rps_published_cb(void *arg, const struct redis_reply *r)
 		return;
 	}
 	s->tries = r != NULL ? 0 : s->tries;
-	if (r != NULL && s->full && s->up && s->unanswered < RPS_WINDOW / 2) {
-		s->full = false;
-		s->ev->room(s->arg);
-	}
+	if (r != NULL)
+		rps_room(s);
 }
 
 /* What the change is in the hashes. */
@@ -361,7 +374,7 @@ rps_publish(void *store, struct str node, const struct pubsub_change *c, size_t 
 
 	if (!rps_is_up(s))
 		return false;
-	s->full = s->unanswered > 0 && s->unanswered + bytes > RPS_WINDOW;
+	s->full = !rps_may_write(s) || (s->unanswered > 0 && s->unanswered + bytes > RPS_WINDOW);
 	if (s->full)
 		return false;
 	rps_say(s, &multi, 1);
@@ -382,13 +395,17 @@ rps_publish(void *store, struct str node, const struct pubsub_change *c, size_t 
 
 /* ---- the links ---- */
 
-/* Both are there, if there are two. */
+/* Both are there, if there are two, and nobody else publishes. */
 void
 rps_rise(struct rps *s)
 {
 	if (s->up || !redis_link_up(s->link) || loop_timer_armed(s->retry) ||
 	    (s->sub != NULL && !redis_link_up(s->sub)))
 		return;
+	if (!rps_may_write(s)) {
+		rps_lease_want(s);
+		return;
+	}
 	mem_free(s->trouble);
 	s->trouble = NULL;
 	s->up = true;
@@ -396,10 +413,14 @@ rps_rise(struct rps *s)
 	s->ev->up(s->arg);
 }
 
+/* It may be another Redis, or one that lost everything. */
 static void
 rps_link_up_cb(void *arg)
 {
-	rps_rise(arg);
+	struct rps *s = arg;
+
+	s->lease_until_ms = 0;
+	rps_rise(s);
 }
 
 static void
@@ -436,6 +457,7 @@ rps_close(void *store)
 {
 	struct rps *s = store;
 
+	rps_lease_end(s);
 	redis_link_free(s->link);
 	redis_link_free(s->sub);
 	TAILQ_CONCAT(&s->asks, &s->failed, link);
@@ -443,6 +465,7 @@ rps_close(void *store)
 		rps_ask_free(TAILQ_FIRST(&s->asks));
 	loop_timer_free(s->turn);
 	loop_timer_free(s->retry);
+	loop_timer_free(s->renew);
 	rps_nodes_free(s);
 	pubsub_message_free(s->message);
 	buf_free(&s->text);
@@ -453,6 +476,8 @@ rps_close(void *store)
 	mem_free(s->prefix);
 	mem_free(s->refused);
 	mem_free(s->trouble);
+	mem_free(s->name);
+	mem_free(s->lease_error);
 	mem_free(s);
 }
 
@@ -476,12 +501,19 @@ rps_open(const struct pubsub_options *o, const struct pubsub_events *ev, void *a
 	TAILQ_INIT(&s->failed);
 	s->turn = loop_timer_new(o->loop, rps_turn_cb, s);
 	s->retry = loop_timer_new(o->loop, rps_retry_cb, s);
+	s->renew = loop_timer_new(o->loop, rps_lease_renew_cb, s);
 	s->link = redis_link_new(o->loop, &s->options, &rps_link_ops, s, why);
 	s->options.subscriber = true;
 	if (s->link != NULL)
 		return s;
 	rps_close(s);
 	return NULL;
+}
+
+static void
+rps_write(void *store)
+{
+	rps_lease_write(store);
 }
 
 static void
@@ -501,6 +533,7 @@ const struct pubsub_backend pubsub_redis = {
 	.name = "redis",
 	.caps = PUBSUB_SHARED,
 	.open = rps_open,
+	.write = rps_write,
 	.publish = rps_publish,
 	.ids = rps_ids,
 	.nodes = rps_nodes,

@@ -509,6 +509,8 @@ redis_link_free(struct redis_link *k)
 	k->dead = true;
 	while (!STAILQ_EMPTY(&k->dues))
 		redis_answer(k, NULL);
+	if (k->state == REDIS_UP && !k->sending && k->out.len > 0 && !k->out.failed)
+		conn_send(k->conn, &k->out); /* as much as the socket takes at once */
 	k->busy++;
 	redis_leave(k);
 }

@@ -62,7 +62,8 @@ typedef void redis_reply_cb(void *arg, const struct redis_reply *r);
 /* Starts to connect. NULL with *why when the address does not read. */
 struct redis_link *redis_link_new(struct loop *l, const struct redis_options *o,
     const struct redis_link_ops *ops, void *arg, char **why);
-/* No callback comes after it; what is on its way to Redis may still arrive. */
+/* No callback comes after it; what is on its way to Redis may still arrive, and
+ * does when the link was idle. */
 void redis_link_free(struct redis_link *k); /* NULL is allowed */
 
 /* Sends a command of n words, which are copied. Replies come in the order of the

@@ -81,6 +81,12 @@ is_up(void *arg)
 	return ups > downs;
 }
 
+static bool
+has_risen(void *before)
+{
+	return ups > *(unsigned *)before && is_up(NULL);
+}
+
 static int
 setup(void **state)
 {
@@ -251,10 +257,10 @@ test_keys(void **state)
 	publish(PUBSUB_WHOLE, "", "");
 	settled();
 	expect_answer("HGET lectern:nodes " NODE, "$1\r\n1\r\n");
-	expect_answer("DBSIZE", ":2\r\n");
+	expect_answer("DBSIZE", ":3\r\n"); /* with lectern:publisher */
 	publish(PUBSUB_DELETED, "", "");
 	settled();
-	expect_answer("DBSIZE", ":0\r\n");
+	expect_answer("DBSIZE", ":1\r\n");
 }
 
 /* What is no message of ours is counted and nothing else; a number that is missing
@@ -316,7 +322,7 @@ test_own_user(void **state)
 
 	(void)state;
 	redis_server_do(&server, "ACL SETUSER own reset on >secret ~lectern:* &lectern:* "
-	    "+@hash +@connection +@pubsub +@transaction +del");
+	    "+@hash +@connection +@pubsub +@transaction +get +set +pexpire +del");
 	pubsub_close(writer);
 	ups = downs = 0;
 	writer = open_as("own", "secret");
@@ -332,7 +338,7 @@ test_own_user(void **state)
 	expect_heard(&h, "(retract a=)");
 	publish(PUBSUB_DELETED, "", "");
 	expect_heard(&h, "(deleted =)");
-	expect_answer("DBSIZE", ":0\r\n");
+	expect_answer("DBSIZE", ":1\r\n");
 	redis_server_do(&server, "ACL DELUSER own");
 	buf_free(&h.text);
 }
@@ -413,6 +419,79 @@ test_killed(void **state)
 	buf_free(&h.text);
 }
 
+/* ---- one alone publishes ---- */
+
+static void
+count_cb(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static const struct pubsub_writer count_ops = { count_cb, count_cb, count_cb };
+
+static bool
+is_counted(void *arg)
+{
+	return *(unsigned *)arg > 0;
+}
+
+/* The second one says so, changes nothing, and takes over when the first one ends. */
+static void
+test_two_writers(void **state)
+{
+	struct pubsub_change c = { PUBSUB_ITEM, 1, STR_LIT("a"), STR_LIT("{\"seq\":9}") };
+	unsigned second = 0;
+
+	(void)state;
+	publish(PUBSUB_ITEM, "a", "{\"seq\":1}");
+	reader = open_as(NULL, NULL);
+	pubsub_write(reader, &count_ops, &second);
+	expect_status(reader, "\"state\":\"down\"");
+	expect_status(reader, "another daemon (process ");
+	expect_status(reader, "give it a prefix of its own");
+	assert_false(pubsub_publish(reader, STR_LIT(NODE), &c, 1));
+	publish(PUBSUB_ITEM, "b", "{\"seq\":1}");
+	settled();
+	expect_answer("HGET lectern:items:" NODE " a", "$9\r\n{\"seq\":1}\r\n");
+	assert_int_equal(second, 0);
+	assert_int_equal(downs, 0);
+	pubsub_close(writer);
+	writer = NULL;
+	pubsub_contract_until(loop, is_counted, &second);
+	expect_status(reader, "\"trouble\":null");
+	assert_true(pubsub_publish(reader, STR_LIT(NODE), &c, 1));
+}
+
+/* Another one publishes, whatever became of the key: it is noticed. */
+static void
+test_taken_away(void **state)
+{
+	unsigned before = ups;
+
+	(void)state;
+	redis_server_do(&server, "SET lectern:publisher 'x process 7 on \002there' PX 600000");
+	expect_status(writer, "another daemon (process 7 on ");
+	assert_int_equal(downs, 1);
+	redis_server_do(&server, "DEL lectern:publisher");
+	pubsub_contract_until(loop, has_risen, &before);
+	publish(PUBSUB_ITEM, "a", "{\"seq\":2}");
+	settled();
+}
+
+/* A Redis that lost everything and kept the link: all is to be published anew. */
+static void
+test_emptied(void **state)
+{
+	unsigned before = ups;
+
+	(void)state;
+	publish(PUBSUB_ITEM, "a", "{\"seq\":1}");
+	settled();
+	redis_server_do(&server, "FLUSHALL");
+	pubsub_contract_until(loop, has_risen, &before);
+	assert_int_equal(downs, 1);
+}
+
 int
 main(void)
 {
@@ -425,6 +504,9 @@ main(void)
 		TEST(test_refuses),
 		TEST(test_stopped),
 		TEST(test_killed),
+		TEST(test_two_writers),
+		TEST(test_taken_away),
+		TEST(test_emptied),
 	};
 	const struct pubsub_contract contract = {
 		.backend = &pubsub_redis, .place = place, .drop = drop, .cut = cut

@@ -76,7 +76,7 @@ conf_element(struct conf_reader *r, const struct conf_section *s, cfg_t *cfg)
 			return i;
 	if (!s->check(cfg_title(cfg)))
 		conf_cause(&r->causes, cfg->line, "%s \"%.*s\" is not valid, expected %s", s->name,
-		    CONF_VALUE_SHOWN, cfg_title(cfg), s->expected);
+		    CONF_VALUE_SHOWN, conf_section_shown(s, cfg_title(cfg)), s->expected);
 	conf_section_add(r->conf, s, cfg_title(cfg));
 	return n;
 }
@@ -142,6 +142,9 @@ conf_error_cb(cfg_t *cfg, const char *fmt, va_list ap)
 		    cfg->title != NULL || strcmp(cfg->name, "root") != 0 ? cfg->name
 		                                                        : "the top level",
 		    known.data);
+	else if (strstr(text, "duplicate title") != NULL) /* which may be a student's id */
+		conf_cause(causes, cfg->line, "a section of the same kind and title stands further up, "
+		    "expected it once");
 	else
 		conf_cause(causes, cfg->line, "%s, expected name = value or section { ... }", text);
 	buf_free(&known);

@@ -75,6 +75,16 @@ conf_is_opt_out(const char *s)
 	return strcmp(s, "*") == 0 || conf_is_domain(s);
 }
 
+const char *
+conf_opt_out_shown(const char *title)
+{
+	if (str_starts(str_of(title), CONF_OPT_OUT_STUDENT))
+		return CONF_OPT_OUT_STUDENT "...";
+	if (str_starts(str_of(title), CONF_OPT_OUT_CLASS))
+		return CONF_OPT_OUT_CLASS "...";
+	return strcmp(title, "*") == 0 ? "*" : "...";
+}
+
 bool
 conf_is_name(const char *s)
 {
@@ -273,7 +283,8 @@ check_required_in(const struct check *k, const struct conf_section *s, size_t i)
 		if (s->item > 0)
 			conf_cause(k->causes, check_line(k, s->name, i, NULL),
 			    "%s \"%s\" has no %s, expected %s = ...: %s", s->name,
-			    *(char *const *)base, row->name, row->name, row->help);
+			    conf_section_shown(s, *(char *const *)base), row->name, row->name,
+			    row->help);
 		else if (s->name[0] != '\0')
 			conf_cause(k->causes, check_line(k, s->name, i, NULL),
 			    "%s.%s is missing, expected %s { %s = ... }: %s", s->name, row->name,

@@ -66,6 +66,8 @@ struct conf_section {
 	size_t item, items, n_items; /* size of an element; offsets of array and length */
 	bool (*check)(const char *title);
 	const char *expected;
+	/* What a cause may show of a title; NULL: all of it. */
+	const char *(*shown)(const char *title);
 };
 
 extern const struct conf_row conf_rows[];
@@ -75,6 +77,7 @@ extern const size_t conf_n_sections;
 
 const struct conf_section *conf_section_find(const char *name);
 const struct conf_row *conf_row_find(const char *section, const char *name);
+const char *conf_section_shown(const struct conf_section *s, const char *title);
 /* How many elements the section has in c, 1 for a section without titles; and
  * where the options of element i stand. */
 size_t conf_section_count(const struct conf *c, const struct conf_section *s);
@@ -105,6 +108,8 @@ bool conf_is_host(const char *s);
 bool conf_is_origin(const char *s);
 bool conf_is_domain(const char *s);
 bool conf_is_opt_out(const char *s);
+/* Its kind only: the rest may be a student's id or address, also when it is not valid. */
+const char *conf_opt_out_shown(const char *title);
 bool conf_is_component(const char *s);
 bool conf_is_name(const char *s);
 bool conf_is_jid(const char *s);

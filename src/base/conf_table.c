@@ -300,7 +300,7 @@ const struct conf_section conf_sections[] = {
 	    .item = sizeof(struct conf_opt_out), .items = offsetof(struct conf, opt_outs),
 	    .n_items = offsetof(struct conf, n_opt_outs), .check = conf_is_opt_out,
 	    .expected = "\"student:ID\", \"class:NAME\", an e-mail domain such as \"school.example\", or "
-	    "\"*\"" },
+	    "\"*\"", .shown = conf_opt_out_shown },
 };
 const size_t conf_n_sections = sizeof conf_sections / sizeof *conf_sections;
 
@@ -308,6 +308,12 @@ _Static_assert(offsetof(struct conf_component, name) == 0, "elements begin with 
 _Static_assert(offsetof(struct conf_producer, name) == 0, "elements begin with the title");
 _Static_assert(offsetof(struct conf_reader_entry, jid) == 0, "elements begin with the title");
 _Static_assert(offsetof(struct conf_opt_out, whom) == 0, "elements begin with the title");
+
+const char *
+conf_section_shown(const struct conf_section *s, const char *title)
+{
+	return s->shown != NULL ? s->shown(title) : title;
+}
 
 const struct conf_section *
 conf_section_find(const char *name)

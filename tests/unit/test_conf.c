@@ -203,7 +203,7 @@ test_required(void **state)
 	    "organisation \"\" is not valid, expected a name");
 	refused(STR_LIT(BASE "component a {\n}\n"), 3, "component \"a\" has no jid");
 	refused(STR_LIT(BASE "opt_out \"a.b\" { message = x }"), 2,
-	    "opt_out \"a.b\" has no action");
+	    "opt_out \"...\" has no action");
 }
 
 static void
@@ -290,11 +290,11 @@ test_words(void **state)
 	refused(STR_LIT(BASE "opt_out \"a.b\" { action = DROP time_limit = 1.5 }"), 2,
 	    "opt_out.time_limit");
 	refused(STR_LIT(BASE "opt_out \"a b\" { action = DROP }"), 2,
-	    "opt_out \"a b\" is not valid");
+	    "opt_out \"...\" is not valid");
 	refused(STR_LIT(BASE "opt_out \"student:\" { action = DROP }"), 2,
-	    "opt_out \"student:\" is not valid, expected \"student:ID\", \"class:NAME\"");
+	    "opt_out \"student:...\" is not valid, expected \"student:ID\", \"class:NAME\"");
 	refused(STR_LIT(BASE "opt_out \"class: \" { action = DROP }"), 2,
-	    "opt_out \"class: \" is not valid");
+	    "opt_out \"class:...\" is not valid");
 	refused(STR_LIT(BASE "opt_out a.b { action = DROP until = tomorrow }"), 2,
 	    "opt_out.until \"tomorrow\" is not valid, expected a day such as 2026-12-24");
 	refused(STR_LIT(BASE "listen { allow_no_origin = maybe }"), 2,

@@ -25,6 +25,31 @@ test_all_causes(void **state)
 	}
 }
 
+/* Whose rule is wrong is told by its line; the causes end in logs. */
+static void
+test_nobody_is_named(void **state)
+{
+	static const char *const wrong[] = {
+		"opt_out \"student:kid7\" { }", "opt_out student:kid7 { message = x }",
+		"opt_out student:kid7 { action = DROP action = DROP }",
+		"opt_out student:kid7 { action = DROP until = 7 }", "opt_out student:kid7 { x = y }",
+		"opt_out \"kid7@school.edu\" { action = DROP }", "opt_out \"studnt:kid7\" { action = DROP }",
+		"opt_out kid7 { }", "opt_out student:kid7 { action = DROP }\nopt_out student:kid7 { }",
+		"opt_out student:kid7 { action = DROP", "opt_out student:kid7 kid7 { action = DROP }",
+		"opt_out student:kid7",
+	};
+	char text[256];
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		snprintf(text, sizeof text, BASE "%s\n", wrong[i]);
+		if (read_bytes(str_of(text)) != NULL)
+			fail_msg("accepted: %s", text);
+		if (strstr(causes.data, "kid7") != NULL || strstr(causes.data, file) == NULL)
+			fail_msg("%s: %s", wrong[i], causes.data);
+	}
+}
+
 static void
 test_duplicates(void **state)
 {
@@ -40,7 +65,7 @@ test_duplicates(void **state)
 	refused(STR_LIT(BASE "listen { hosts = { a }\nhosts = { } }"), 2, "hosts stands twice");
 	refused(STR_LIT(BASE "component a { jid = a.b jid = a.b }"), 2, "jid stands twice");
 	refused(STR_LIT(BASE "component a { jid = a.b }\ncomponent a { jid = a.c }"), 3,
-	    "found duplicate title 'a'");
+	    "a section of the same kind and title stands further up");
 	/* one section may stand in parts, and a list may grow */
 	c = read_ok(BASE "listen { port = 1 hosts = { a } }\nlisten { hosts += { b, c } }");
 	assert_int_equal(c->port, 1);
@@ -217,6 +242,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_causes),
 		cmocka_unit_test(test_duplicates),
+		cmocka_unit_test(test_nobody_is_named),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_environment),

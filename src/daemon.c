@@ -292,7 +292,7 @@ static bool
 daemon_web(struct daemon *d, char **why)
 {
 	struct web_options o = { .loop = d->loop, .conf = d->conf, .ingest = d->ingest,
-		.hub = d->hub, .auth = d->auth };
+		.hub = d->hub, .auth = d->auth, .audit = d->audit };
 
 	d->web = web_new(&o, why);
 	return d->web != NULL;

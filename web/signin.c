@@ -4,9 +4,11 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "base/jid.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "flow/audit.h"
 #include "flow/hub.h"
 #include "web/credentials.h"
 #include "web/web_priv.h"
@@ -28,6 +30,50 @@ struct signin {
 	char old[LOGIN_TOKEN_LEN + 1]; /* of the session that this browser has, or "" */
 	bool https;
 };
+
+/* ---- what is written down ---- */
+
+static bool
+signin_in_list(const struct conf_list *l, const char *user)
+{
+	struct buf jid = BUF_INIT(0);
+	bool is = false;
+
+	for (size_t i = 0; i < l->n && !is; i++) {
+		buf_clear(&jid);
+		is = jid_bare(str_of(l->v[i]), &jid) && str_is(buf_view(&jid), user);
+	}
+	buf_free(&jid);
+	return is;
+}
+
+/* What was typed for a name may be a password: only who is somebody here is named. */
+static bool
+signin_is_somebody(const struct web *w, const char *user)
+{
+	const struct roster *r = hub_roster(w->hub);
+	bool is = roster_person(r, str_of(user)) != NULL || roster_by_jid(r, str_of(user)) != NULL ||
+	    signin_in_list(&w->conf->auth_admins, user);
+
+	for (size_t i = 0; i < w->conf->n_readers && !is; i++) {
+		char *reader[] = { w->conf->readers[i].jid };
+
+		is = signin_in_list(&(struct conf_list){ reader, 1 }, user);
+	}
+	return is;
+}
+
+/* by: the backend that vouched; why: of a refusal. */
+static void
+signin_audit(const struct request *r, const char *what, const char *user, const char *by,
+    const char *why)
+{
+	bool named = why == NULL || signin_is_somebody(r->web, user);
+	const struct audit_sign_in line = { .what = what, .user = str_of(named ? user : ""),
+		.door = WEB_DOOR, .by = by, .why = why, .peer = r->peer->address };
+
+	audit_sign_in(r->web->audit, &line);
+}
 
 /* ---- the answer ---- */
 
@@ -70,6 +116,7 @@ signin_refuse_cb(void *arg)
 	struct signin *x = arg;
 	struct request *r = x->request;
 
+	signin_audit(r, "sign_in_refused", x->user, NULL, "password");
 	signin_free(x);
 	metric_add(METRIC_SIGNIN_REFUSED, 1);
 	log_info("sign-in refused peer=%s", r->peer->address);
@@ -99,6 +146,7 @@ signin_accept(const struct signin *x, const struct auth_proof *proof)
 		return;
 	}
 	metric_add(METRIC_SIGNIN, 1);
+	signin_audit(r, "signed_in", x->user, proof->backend, NULL);
 	log_info("signed in peer=%s by=%s", r->peer->address, proof->backend);
 	fields = signin_cookie(x->https, token, login_left(login));
 	request_answer(r, "application/json", fields, STR_LIT("{\"status\":\"authorized\"}\n"));
@@ -194,6 +242,7 @@ signin_ask(struct request *r, const struct credentials *c)
 		x->ask = auth_check(w->auth, str_of(x->user), buf_view(&c->password), signin_cb, x);
 		return;
 	}
+	signin_audit(r, "sign_in_refused", x->user, NULL, "too many");
 	signin_free(x);
 	request_refuse(r, 429, "Too many wrong passwords; try again in a minute.");
 }
@@ -252,8 +301,10 @@ signin_logout(struct request *r, struct str body)
 		request_refuse(r, 403, "Pages of this origin may not sign out here.");
 		return;
 	}
-	if (r->login != NULL)
+	if (r->login != NULL) {
+		signin_audit(r, "signed_out", login_user(r->login), NULL, NULL);
 		login_end(r->login);
+	}
 	r->login = NULL;
 	fields = signin_cookie(request_is_https(r), "", 0);
 	request_answer(r, "application/json", fields, STR_LIT("{\"status\":\"unauthorized\"}\n"));
@@ -261,20 +312,6 @@ signin_logout(struct request *r, struct str body)
 }
 
 /* ---- who am I, and what is here ---- */
-
-static bool
-signin_is_admin(const struct conf *c, const char *user)
-{
-	struct buf jid = BUF_INIT(0);
-	bool is = false;
-
-	for (size_t i = 0; i < c->auth_admins.n && !is; i++) {
-		buf_clear(&jid);
-		is = jid_bare(str_of(c->auth_admins.v[i]), &jid) && str_is(buf_view(&jid), user);
-	}
-	buf_free(&jid);
-	return is;
-}
 
 /* The most that the user is, and everything he is. */
 static void
@@ -285,7 +322,7 @@ signin_roles(const struct web *w, const char *user, struct jsonw *out)
 		const char *name;
 		bool is;
 	} roles[] = {
-		{ "admin", signin_is_admin(w->conf, user) },
+		{ "admin", signin_in_list(&w->conf->auth_admins, user) },
 		{ "teacher", p != NULL && p->n_classes > 0 },
 		{ "student", roster_by_jid(hub_roster(w->hub), str_of(user)) != NULL },
 		{ "guardian", p != NULL && p->n_wards > 0 },

@@ -103,6 +103,7 @@ web_new(const struct web_options *o, char **why)
 	w->ingest = o->ingest;
 	w->hub = o->hub;
 	w->auth = o->auth;
+	w->audit = o->audit;
 	w->peers = peers_new();
 	web_signin(w);
 	w->address = mem_strdup(conf->address);

@@ -19,6 +19,7 @@ struct web_options {
 	struct ingest *ingest;
 	struct hub *hub;
 	struct auth *auth;       /* borrowed until web_auth; NULL: nobody signs in */
+	struct audit *audit;     /* borrowed; may be NULL */
 };
 
 /* Binds and listens. NULL with *why (mem_free it): which address and port or

@@ -26,6 +26,7 @@ struct web {
 	struct ingest *ingest;
 	struct hub *hub;
 	struct auth *auth; /* NULL: nobody signs in */
+	struct audit *audit;
 	struct logins *logins;
 	struct throttle *user_tries, *network_tries;
 	struct signins signins; /* whose passwords are being checked */

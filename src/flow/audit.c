@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* audit: the queue, the pool that writes it, and the bound on refusals. */
+/* audit: the queue, the pool that writes it, and the bound on what people can cause. */
 #include "flow/audit_priv.h"
 
 #include <errno.h>
@@ -15,8 +15,14 @@
 
 #define AUDIT_LINE_MAX 8192 /* bytes; a JID and a node are bounded far below */
 
-struct audit_refuser {
-	size_t refused; /* in this window */
+struct audit_count {
+	size_t n; /* in this window */
+};
+
+static const struct audit_limit audit_limits[AUDIT_LIMITS] = {
+	[AUDIT_LIMIT_REFUSED] = { "refused", AUDIT_REFUSALS, AUDIT_REFUSERS, NULL, 0 },
+	[AUDIT_LIMIT_SIGN_INS_REFUSED] = { "sign_ins_refused", AUDIT_REFUSALS, AUDIT_REFUSERS, NULL, 0 },
+	[AUDIT_LIMIT_SIGN_INS] = { "sign_ins", AUDIT_SIGN_INS, AUDIT_SIGNERS, NULL, 0 },
 };
 
 /* ---- the pool ---- */
@@ -92,15 +98,12 @@ audit_say(struct audit *a)
 static void
 audit_destroy(struct audit *a)
 {
-	struct map_iter it = { 0 };
-
 	if (a->batch.len + a->queue.len > 0)
 		log_error("audit: %zu bytes of lines could not be written to %s and are lost",
 		    a->batch.len + a->queue.len, a->file);
 	close(a->fd);
-	while (map_next(a->refusers, &it))
-		mem_free(it.value);
-	map_free(a->refusers, NULL);
+	for (size_t i = 0; i < AUDIT_LIMITS; i++)
+		map_free(a->limits[i].by_key, mem_free);
 	buf_free(&a->batch);
 	buf_free(&a->queue);
 	mem_free(a->file);
@@ -237,38 +240,82 @@ audit_write(struct audit *a, const struct audit_line *l)
 		audit_flush(a);
 }
 
-/* ---- refusals ---- */
+/* ---- what is limited ---- */
+
+static bool
+audit_allows(struct audit_limit *l, struct str key)
+{
+	struct audit_count *c = map_get(l->by_key, key);
+
+	if (c == NULL && map_size(l->by_key) == l->keys) {
+		l->others++;
+		return false;
+	}
+	if (c == NULL) {
+		MEM_NEW(c);
+		map_put(l->by_key, key, c);
+	}
+	return c->n++ < l->each;
+}
 
 void
 audit_refuse(struct audit *a, const struct audit_line *l)
 {
-	struct audit_refuser *r;
-
-	if (a == NULL)
-		return;
-	r = map_get(a->refusers, l->reader);
-	if (r == NULL && map_size(a->refusers) == AUDIT_REFUSERS) {
-		a->others++;
-		return;
-	}
-	if (r == NULL) {
-		MEM_NEW(r);
-		map_put(a->refusers, l->reader, r);
-	}
-	if (r->refused++ < AUDIT_REFUSALS)
+	if (a != NULL && audit_allows(&a->limits[AUDIT_LIMIT_REFUSED], l->reader))
 		audit_write(a, l);
 }
 
+void
+audit_sign_in(struct audit *a, const struct audit_sign_in *s)
+{
+	enum audit_limits kind = s->why != NULL ? AUDIT_LIMIT_SIGN_INS_REFUSED : AUDIT_LIMIT_SIGN_INS;
+	struct buf line = BUF_INIT(AUDIT_LINE_MAX);
+	struct jsonw w;
+
+	if (a == NULL || !audit_allows(&a->limits[kind], s->user.n > 0 ? s->user : STR_LIT("")))
+		return;
+	w = audit_begin(a, &line, s->what);
+	if (s->user.n > 0)
+		jsonw_kstr(&w, "reader", s->user);
+	jsonw_kz(&w, "door", s->door);
+	if (s->by != NULL)
+		jsonw_kz(&w, "by", s->by);
+	if (s->why != NULL)
+		jsonw_kz(&w, "why", s->why);
+	jsonw_kz(&w, "peer", s->peer);
+	audit_end(a, &w);
+	if (!a->failing)
+		audit_flush(a);
+}
+
 static void
-audit_suppressed(struct audit *a, struct str reader, size_t n)
+audit_suppressed(struct audit *a, struct str reader, const char *counted, size_t n)
 {
 	struct buf line = BUF_INIT(AUDIT_LINE_MAX);
 	struct jsonw w = audit_begin(a, &line, "suppressed");
 
 	if (reader.n > 0)
 		jsonw_kstr(&w, "reader", reader);
-	jsonw_kuint(&w, "refused", n);
+	jsonw_kuint(&w, counted, n);
 	audit_end(a, &w);
+}
+
+static void
+audit_window_end(struct audit *a, struct audit_limit *l)
+{
+	struct map_iter it = { 0 };
+
+	while (map_next(l->by_key, &it)) {
+		struct audit_count *c = it.value;
+
+		if (c->n > l->each)
+			audit_suppressed(a, it.key, l->counted, c->n - l->each);
+		map_remove(l->by_key, it.key);
+		mem_free(c);
+	}
+	if (l->others > 0)
+		audit_suppressed(a, (struct str){ NULL, 0 }, l->counted, l->others);
+	l->others = 0;
 }
 
 /* The end of a window; and what failed is tried again. */
@@ -276,19 +323,9 @@ static void
 audit_window_cb(void *arg)
 {
 	struct audit *a = arg;
-	struct map_iter it = { 0 };
 
-	while (map_next(a->refusers, &it)) {
-		struct audit_refuser *r = it.value;
-
-		if (r->refused > AUDIT_REFUSALS)
-			audit_suppressed(a, it.key, r->refused - AUDIT_REFUSALS);
-		map_remove(a->refusers, it.key);
-		mem_free(r);
-	}
-	if (a->others > 0)
-		audit_suppressed(a, (struct str){ NULL, 0 }, a->others);
-	a->others = 0;
+	for (size_t i = 0; i < AUDIT_LIMITS; i++)
+		audit_window_end(a, &a->limits[i]);
 	audit_flush(a);
 }
 
@@ -311,7 +348,9 @@ audit_new(struct loop *l, const char *file, char **why)
 	a->fd = fd;
 	a->file = mem_strdup(file);
 	a->queue = a->batch = BUF_INIT(AUDIT_QUEUE_MAX);
-	a->refusers = map_new();
+	memcpy(a->limits, audit_limits, sizeof a->limits);
+	for (size_t i = 0; i < AUDIT_LIMITS; i++)
+		a->limits[i].by_key = map_new();
 	a->window = loop_timer_new(l, audit_window_cb, a);
 	loop_timer_every(a->window, AUDIT_WINDOW_MS);
 	return a;

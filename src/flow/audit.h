@@ -14,6 +14,8 @@ struct audit;
 #define AUDIT_QUEUE_MAX ((size_t)64 << 20) /* bytes that wait for the disk */
 #define AUDIT_REFUSALS 20       /* of one reader in one window; more are counted */
 #define AUDIT_REFUSERS 1024     /* readers so counted; more count together */
+#define AUDIT_SIGN_INS 20       /* the same of sign-ins and log-outs */
+#define AUDIT_SIGNERS 65536
 #define AUDIT_WINDOW_MS 60000
 
 /* Opens the file, creating it for its owner alone. NULL with *why (mem_free it)
@@ -38,6 +40,19 @@ struct audit_line {
 void audit_write(struct audit *a, const struct audit_line *line);
 /* The same for a refusal, of which a reader cannot cause more than so many. */
 void audit_refuse(struct audit *a, const struct audit_line *line);
+
+/* Somebody signed in or out, or tried to. */
+struct audit_sign_in {
+	const char *what; /* "signed_in", "signed_out", "sign_in_refused" */
+	struct str user;  /* JID; empty for one who is nobody here, whatever was typed */
+	const char *door;
+	const char *by;   /* the backend that vouched; NULL: none did */
+	const char *why;  /* of a refusal; or NULL */
+	const char *peer; /* address */
+};
+/* Bounded like audit_refuse, what was refused apart from what was not: so nobody can
+ * hide a sign-in behind a crowd of tries. */
+void audit_sign_in(struct audit *a, const struct audit_sign_in *s);
 
 /* Who may see whose data from now on: the differences, or everything when there
  * was no roster before. next is borrowed until the next call or audit_free. */

@@ -6,6 +6,16 @@
 #include "base/map.h"
 #include "flow/audit.h"
 
+/* What people can cause as often as they like: lines of each in one window, more are
+ * counted. */
+struct audit_limit {
+	const char *counted; /* the member with their number */
+	size_t each, keys;   /* lines of one key; keys told apart, */
+	struct map *by_key;  /* struct audit_count */
+	size_t others;       /* lines of keys beyond */
+};
+enum audit_limits { AUDIT_LIMIT_REFUSED, AUDIT_LIMIT_SIGN_INS_REFUSED, AUDIT_LIMIT_SIGN_INS, AUDIT_LIMITS };
+
 struct audit {
 	struct loop *loop;
 	char *file;
@@ -19,8 +29,7 @@ struct audit {
 	int error;                   /* errno of the last try; the pool's while busy */
 	bool failing;                /* said so in the log */
 	const struct roster *roster; /* as last told */
-	struct map *refusers;        /* reader -> struct audit_refuser */
-	size_t others;               /* refusals of readers beyond AUDIT_REFUSERS */
+	struct audit_limit limits[AUDIT_LIMITS];
 	struct loop_timer *window;
 };
 

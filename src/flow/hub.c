@@ -145,12 +145,12 @@ hub_may_read(struct hub *h, struct str node, struct str reader, struct node *out
 }
 
 enum err
-hub_admit(struct hub *h, struct str node, struct str reader, struct node *out)
+hub_admit(struct hub *h, const char *door, struct str node, struct str reader, struct node *out)
 {
 	enum err e = hub_may_read(h, node, reader, out);
 
 	if (e != ERR_OK)
-		hub_refused(h, NULL, reader, node);
+		hub_refused(h, door, reader, node);
 	return e;
 }
 

@@ -166,7 +166,7 @@ hub_read(struct hub *h, struct str node, struct str reader, struct hub_reading *
 {
 	struct hub_reading *r;
 	struct node is;
-	enum err e = hub_admit(h, node, reader, &is);
+	enum err e = hub_admit(h, NULL, node, reader, &is);
 
 	if (e != ERR_OK)
 		return e;

@@ -155,8 +155,9 @@ struct hub_reader *hub_reader_take(struct hub *h, struct str jid);
 void hub_reader_drop(struct hub *h, struct hub_reader *r);
 /* Writes down what happened to a subscription. */
 void hub_sub_audit(struct hub_sub *s, const char *what);
-/* hub_may_read that counts and logs a refusal. */
-enum err hub_admit(struct hub *h, struct str node, struct str reader, struct node *out);
+/* hub_may_read that counts and logs a refusal; door as in hub_refused. */
+enum err hub_admit(struct hub *h, const char *door, struct str node, struct str reader,
+    struct node *out);
 
 /* ---- hub_node.c ---- */
 

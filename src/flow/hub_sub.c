@@ -340,7 +340,7 @@ hub_subscribe(struct hub_door *d, struct str node, struct str reader,
 	struct hub *h = d->hub;
 	struct hub_reader *r;
 	struct node is;
-	enum err e = hub_admit(h, node, reader, &is);
+	enum err e = hub_admit(h, d->name, node, reader, &is);
 
 	if (e != ERR_OK)
 		return e;

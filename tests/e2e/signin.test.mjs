@@ -60,8 +60,18 @@ async function words(instance) {
 	ok(![teacher.password, cookie, 'kid@', instance.users.kid.password].some((s) => log.includes(s)), 'the log has no password, no cookie and no student');
 	const again = await trySignIn(instance, teacher.jid, teacher.password, { cookie: right.cookie });
 	same((await get(instance, '/auth/userinfo', right.cookie)).json, null, 'signing in again ends the session before it');
+	await trySignIn(instance, SECRET, 'x');
+	const lines = instance.ctl('audit', '--events').split('\n').filter((l) => l.includes('sign')).map((l) => JSON.parse(l));
+	const of = (what, reader) => lines.filter((l) => l.what === what && l.reader === reader && l.door === 'web' && l.peer === instance.host);
+	ok(of('signed_in', teacher.jid).length === 3 && of('signed_in', teacher.jid)[0].by === 'file', 'the audit file says who signed in, and by which backend');
+	same(of('sign_in_refused', teacher.jid).map((l) => l.why), ['password'], 'and who tried in vain');
+	same(of('sign_in_refused', undefined).length, 3, 'also those who are nobody here, without what they typed');
+	const audit = fs.readFileSync(instance.at('audit.jsonl'), 'utf8');
+	ok(![SECRET, teacher.password, 'nobody'].some((s) => audit.includes(s)), 'no password and no name of a stranger stand there');
 	return again.cookie;
 }
+
+const SECRET = 'a-password-typed-for-a-name';
 
 /** What every address in the table of routes answers to whom. */
 const EXPECTED = { // open: shows nothing of students; own: only to who has the class; signed: what the user may read
@@ -104,6 +114,9 @@ async function everyRoute(instance) {
 async function courses(instance, teacher, { other, kid }) {
 	const list = (await get(instance, '/webapi/courselist/', teacher)).json;
 	same(list.map((c) => c.id), ['7b'], 'the teacher has her class');
+	const feed = await new Feed(instance, other).opened;
+	same((await feed.subscribe('class/7b/_roster')).code, 'forbidden', 'another\'s feed is refused it');
+	await feed.close();
 	same(Object.keys(list[0]), ['id', 'name', 'description_heading', 'alternate_link', 'teacher_group_email', 'course_group_email', 'teacher_folder', 'calendar_id'],
 		'in the shape of the Learning Observer');
 	const { json: rows } = await get(instance, '/webapi/courseroster/7b', teacher);
@@ -124,7 +137,9 @@ async function courses(instance, teacher, { other, kid }) {
 	ok(menu.some((m) => m.name === 'writing.time_on_task' && m.node === 'class/{course_id}/writing.time_on_task'), 'the menu for a class');
 	same((await get(instance, '/webapi/course_dashboards', kid)).json, [], 'is empty for a student');
 	ok((await get(instance, '/webapi/student_dashboards', kid)).json.some((m) => m.node === 'student/{pseudonym}/writing.time_on_task'), 'who has one of a student');
-	ok(instance.ctl('audit', '--events').split('\n').some((l) => l.includes('class/7b/_roster') && l.includes('"door":"web"')), 'the audit file says who saw the roster');
+	const lines = instance.ctl('audit', '--events').split('\n').filter((l) => l.includes('class/7b/_roster') && l.includes('"door":"web"'));
+	ok(lines.some((l) => l.includes('"read"')), 'the audit file says who saw the roster');
+	ok(lines.some((l) => l.includes('"refused"') && l.includes('tom@')), 'and who was refused it, by which door');
 }
 
 async function sessions(instance) {

@@ -133,10 +133,46 @@ test_a_flood_of_refusals(void **state)
 	}
 	close_all();
 	text = contents();
-	assert_has(text, "\"what\":\"refused\",\"reader\":\"eve@x\"", AUDIT_REFUSALS);
+	assert_has(text, "\"what\":\"refused\",\"reader\":\"eve@x\",\"door\":\"service.test\"", AUDIT_REFUSALS);
 	assert_has(text, "\"reader\":\"eve@x\",\"refused\":980", 1);
 	assert_has(text, "\"what\":\"refused\"", AUDIT_REFUSALS + AUDIT_REFUSERS - 1);
 	assert_has(text, "\"what\":\"suppressed\",\"refused\":977", 1);
+	mem_free(text);
+}
+
+/* A crowd of tries is counted, and hides neither a sign-in nor what else is refused. */
+static void
+test_sign_ins(void **state)
+{
+	struct audit_sign_in in = { .what = "signed_in", .user = STR_LIT("t@x"), .door = "web",
+		.by = "file", .peer = "192.0.2.1" };
+	struct audit_sign_in wrong = { .what = "sign_in_refused", .user = STR_LIT("t@x"), .door = "web",
+		.why = "password", .peer = "192.0.2.2" };
+	char *text;
+
+	(void)state;
+	audit_sign_in(NULL, &in);
+	for (int i = 0; i < 1000; i++)
+		audit_sign_in(audit, &wrong);
+	wrong.user.n = 0;
+	for (int i = 0; i < 1000; i++)
+		audit_sign_in(audit, &wrong);
+	audit_sign_in(audit, &in);
+	in.what = "signed_out";
+	in.by = NULL;
+	audit_sign_in(audit, &in);
+	hub_refused(hub, "web", STR_LIT("t@x"), STR_LIT("class/7b/t.count"));
+	close_all();
+	text = contents();
+	assert_has(text, "\"what\":\"signed_in\",\"reader\":\"t@x\",\"door\":\"web\",\"by\":\"file\","
+	    "\"peer\":\"192.0.2.1\",\"roster\":", 1);
+	assert_has(text, "\"what\":\"signed_out\",\"reader\":\"t@x\",\"door\":\"web\",\"peer\":\"192.0.2.1\"", 1);
+	assert_has(text, "\"what\":\"sign_in_refused\",\"reader\":\"t@x\",\"door\":\"web\","
+	    "\"why\":\"password\",\"peer\":\"192.0.2.2\"", AUDIT_REFUSALS);
+	assert_has(text, "\"what\":\"sign_in_refused\",\"door\":\"web\"", AUDIT_REFUSALS);
+	assert_has(text, "\"what\":\"suppressed\",\"reader\":\"t@x\",\"sign_ins_refused\":980", 1);
+	assert_has(text, "\"what\":\"suppressed\",\"sign_ins_refused\":980", 1);
+	assert_has(text, "\"what\":\"refused\",\"reader\":\"t@x\",\"door\":\"web\"", 1);
 	mem_free(text);
 }
 
@@ -214,6 +250,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_grants_and_ends),
 		CASE(test_a_flood_of_refusals),
+		CASE(test_sign_ins),
 		CASE(test_rotation),
 		CASE(test_a_file_that_cannot_be_written),
 	};

@@ -4,13 +4,13 @@
  * protocol. Access is asked for as of the nodes that tell the same. */
 #include <stdio.h>
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "flow/access.h"
 #include "flow/hub.h"
 #include "web/web_priv.h"
 
 #define COURSES_BODY_MAX ((size_t)64 << 20) /* bytes of one answer */
+#define COURSES_ROWS_PER_ASK 1000 /* students of an answer that counts for one request more */
 
 static void
 courses_refused(struct request *r, struct str node)
@@ -49,16 +49,17 @@ courses_list(struct request *r, struct str body)
 	const struct roster *roster = hub_roster(r->web->hub);
 	struct buf json = BUF_INIT(COURSES_BODY_MAX);
 	struct jsonw out = jsonw_to(&json);
-	struct node n = { .kind = NODE_ROSTER };
+	char id[NODE_CLASS_MAX + 1];
 
 	(void)body;
 	jsonw_array(&out);
 	for (size_t i = 0; i < roster_classes(roster); i++) {
 		const struct roster_class *c = roster_class_at(roster, i);
 
-		node_class_write(str_of(c->name), n.owner);
-		if (access_may_read(roster, str_of(login_user(r->login)), &n))
-			courses_class(&out, c, n.owner);
+		if (!access_sees_class(c, str_of(login_user(r->login))))
+			continue;
+		node_class_write(str_of(c->name), id);
+		courses_class(&out, c, id);
 	}
 	jsonw_array_end(&out);
 	request_answer_json(r, &json);
@@ -118,6 +119,10 @@ courses_rows(struct request *r, struct str node, const struct roster_class *c)
 	struct buf json = BUF_INIT(COURSES_BODY_MAX);
 	struct jsonw out = jsonw_to(&json);
 
+	if (!login_may_ask(r->login, c->n_students / COURSES_ROWS_PER_ASK)) {
+		request_refuse(r, 429, "Too many requests; try again in a minute.");
+		return;
+	}
 	jsonw_array(&out);
 	for (size_t i = 0; i < c->n_students; i++)
 		courses_student(&out, c->students[i]);
@@ -151,22 +156,17 @@ courses_roster(struct request *r, struct str body)
 
 struct courses_menu {
 	struct jsonw out;
-	struct map *seen; /* reducers that are in it */
-	enum node_kind kind;
 	const char *node; /* before the reducer */
 };
 
 static void
-courses_menu_cb(void *arg, const struct node *n)
+courses_menu_cb(void *arg, const char *reducer)
 {
 	struct courses_menu *m = arg;
-	char *node;
+	char *node = mem_printf("%s%s", m->node, reducer);
 
-	if (n->kind != m->kind || map_put(m->seen, str_of(n->reducer), m) != NULL)
-		return;
-	node = mem_printf("%s%s", m->node, n->reducer);
 	jsonw_object(&m->out);
-	jsonw_kz(&m->out, "name", n->reducer);
+	jsonw_kz(&m->out, "name", reducer);
 	jsonw_kz(&m->out, "url", "/wsapi/feed");
 	jsonw_kz(&m->out, "node", node);
 	jsonw_object_end(&m->out);
@@ -178,13 +178,12 @@ static void
 courses_menu(struct request *r, enum node_kind kind, const char *node)
 {
 	struct buf json = BUF_INIT(COURSES_BODY_MAX);
-	struct courses_menu m = { jsonw_to(&json), map_new(), kind, node };
+	struct courses_menu m = { jsonw_to(&json), node };
 
 	jsonw_array(&m.out);
-	access_nodes(hub_roster(r->web->hub), str_of(login_user(r->login)),
+	access_menu(hub_roster(r->web->hub), str_of(login_user(r->login)), kind,
 	    engine_reducers(hub_engine(r->web->hub)), courses_menu_cb, &m);
 	jsonw_array_end(&m.out);
-	map_free(m.seen, NULL);
 	request_answer_json(r, &json);
 }
 

@@ -15,6 +15,7 @@ struct login {
 	char *user;
 	struct auth_proof proof;
 	uint64_t begun_ms, used_ms;
+	uint64_t asked_ms; /* when it may ask LOGIN_ASKS at once again */
 	TAILQ_ENTRY(login) in_check;
 	bool unchecked; /* it is in that list */
 	size_t n_guests;
@@ -213,6 +214,19 @@ const char *
 login_user(const struct login *x)
 {
 	return x->user;
+}
+
+bool
+login_may_ask(struct login *x, size_t many)
+{
+	uint64_t now = loop_now_ms(x->all->loop), from = x->asked_ms > now ? x->asked_ms : now;
+
+	if (many > LOGIN_ASKS)
+		many = LOGIN_ASKS;
+	if (from + many * LOGIN_ASK_MS > now + LOGIN_ASKS * LOGIN_ASK_MS)
+		return false;
+	x->asked_ms = from + many * LOGIN_ASK_MS;
+	return true;
 }
 
 long

@@ -12,6 +12,8 @@
 #define LOGIN_TOKEN_LEN 43    /* 256 bits in base64url */
 #define LOGINS_MAX 65536      /* sessions */
 #define LOGINS_PER_USER 16    /* of one user; the next one ends the oldest */
+#define LOGIN_ASKS 60         /* requests of a session at once, */
+#define LOGIN_ASK_MS 500      /* and then one in so many milliseconds */
 
 struct logins;
 struct login;
@@ -38,6 +40,9 @@ struct login *login_begin(struct logins *ls, struct str user, const struct auth_
 struct login *login_find(struct logins *ls, struct str token);
 void login_end(struct login *x);
 const char *login_user(const struct login *x); /* canonical JID */
+/* Counts a request that makes work, for so many; false when it is too many. One that
+ * counts for more than LOGIN_ASKS is allowed when none was before it. */
+bool login_may_ask(struct login *x, size_t many);
 /* Seconds until it ends at the latest. */
 long login_left(const struct login *x);
 

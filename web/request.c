@@ -10,6 +10,7 @@
 #include "web/web_priv.h"
 
 #define REQUEST_SLICE ((size_t)256 << 10) /* of a large answer, at a time */
+#define REQUEST_ANSWERS_MAX ((size_t)256 << 20) /* bytes of all answers under way */
 
 static void
 request_free(struct request *r)
@@ -17,6 +18,7 @@ request_free(struct request *r)
 	if (r->signin != NULL)
 		signin_forget(r->signin);
 	peer_leave(r->web->peers, r->peer);
+	r->web->answering -= r->answer.len;
 	buf_free(&r->answer);
 	mem_free(r);
 }
@@ -54,7 +56,13 @@ request_answer_json(struct request *r, struct buf *json)
 		request_refuse(r, 503, "The answer is too large.");
 		return;
 	}
+	if (r->web->answering + json->len > REQUEST_ANSWERS_MAX) {
+		buf_free(json);
+		request_refuse(r, 503, "Too much is being answered; try again later.");
+		return;
+	}
 	buf_byte(json, '\n');
+	r->web->answering += json->len;
 	r->answer = *json;
 	*json = BUF_INIT(0);
 	http_answer_head(conn_out(r->conn), 200, "application/json", "", r->answer.len);
@@ -329,6 +337,8 @@ request_take(struct request *r, struct str body)
 	request_find_login(r);
 	if (r->route->signed_in && r->login == NULL)
 		request_refuse(r, 401, "Sign in first.");
+	else if (r->route->signed_in && !login_may_ask(r->login, 1))
+		request_refuse(r, 429, "Too many requests; try again in a minute.");
 	else
 		r->route->take(r, body);
 }

@@ -38,6 +38,7 @@ struct web {
 	long port;
 	bool draining;
 	size_t event_sockets, feed_sockets;
+	size_t answering; /* bytes of answers under way */
 	uint64_t refused[HTTP_STATUSES]; /* by http_status_index */
 	uint64_t closed[16];             /* by us, codes 1000 to 1015 */
 };

@@ -210,3 +210,79 @@ access_all_nodes(const struct roster *r, const struct reducer *const *reducers,
 {
 	access_list(r, (struct str){ NULL, 0 }, reducers, cb, arg);
 }
+
+/* ---- what there is to look at ---- */
+
+bool
+access_sees_class(const struct roster_class *c, struct str reader)
+{
+	return roster_reads_class(c, reader, NULL) != ROSTER_AS_NOBODY;
+}
+
+/* Classes that the reader may see, of students those that have any. */
+static const struct roster_class **
+access_seen(const struct roster *r, struct str reader, enum node_kind kind, size_t *n)
+{
+	const struct roster_class **v = mem_alloc((roster_classes(r) + 1) * sizeof *v);
+
+	*n = 0;
+	for (size_t i = 0; i < roster_classes(r); i++) {
+		const struct roster_class *c = roster_class_at(r, i);
+
+		if ((kind == NODE_CLASS || c->n_students > 0) && access_sees_class(c, reader))
+			v[(*n)++] = c;
+	}
+	return v;
+}
+
+static bool
+access_is_student_or_guardian(const struct roster *r, struct str reader)
+{
+	const struct roster_person *p = roster_person(r, reader);
+
+	return roster_by_jid(r, reader) != NULL || (p != NULL && p->n_wards > 0);
+}
+
+static bool
+access_has_node(const struct roster_class *c, enum node_kind kind, const char *reducer)
+{
+	struct node n = { .kind = kind };
+	char name[NODE_MAX + 1];
+
+	memcpy(n.reducer, reducer, strlen(reducer) + 1);
+	if (c == NULL || kind == NODE_STUDENT)
+		memset(n.owner, 'a', PSEUDONYM_LEN); /* all are as long */
+	else
+		node_class_write(str_of(c->name), n.owner);
+	return node_write(&n, name) == ERR_OK;
+}
+
+static bool
+access_reads_some(const struct roster_class **v, size_t n, struct str reader, enum node_kind kind,
+    const char *reducer)
+{
+	for (size_t i = 0; i < n; i++)
+		if (roster_reads_class(v[i], reader, reducer) != ROSTER_AS_NOBODY &&
+		    access_has_node(v[i], kind, reducer))
+			return true;
+	return false;
+}
+
+void
+access_menu(const struct roster *r, struct str reader, enum node_kind kind,
+    const struct reducer *const *reducers, access_reducer_cb *cb, void *arg)
+{
+	bool own = kind == NODE_STUDENT && access_is_student_or_guardian(r, reader);
+	size_t n;
+	const struct roster_class **v = access_seen(r, reader, kind, &n);
+
+	for (const struct reducer *const *p = reducers; *p != NULL; p++) {
+		const char *id = (*p)->id;
+
+		if ((*p)->internal || strlen(id) > NODE_MAX)
+			continue;
+		if ((own && access_has_node(NULL, kind, id)) || access_reads_some(v, n, reader, kind, id))
+			cb(arg, id);
+	}
+	mem_free(v);
+}

@@ -30,6 +30,14 @@ void access_readers(const struct roster *r, const struct node *n, access_reader_
 typedef void access_node_cb(void *arg, const struct node *n);
 void access_nodes(const struct roster *r, struct str reader,
     const struct reducer *const *reducers, access_node_cb *cb, void *arg);
+/* The reducers, in the order of the table, of which the reader may read the node of any
+ * class, or of any student. Looks at classes and at who the reader is, not at every
+ * student. */
+typedef void access_reducer_cb(void *arg, const char *reducer);
+void access_menu(const struct roster *r, struct str reader, enum node_kind kind,
+    const struct reducer *const *reducers, access_reducer_cb *cb, void *arg);
+/* Whether the reader may see who is in the class. */
+bool access_sees_class(const struct roster_class *c, struct str reader);
 /* Every node that there is, in the same order. */
 void access_all_nodes(const struct roster *r, const struct reducer *const *reducers,
     access_node_cb *cb, void *arg);

@@ -184,7 +184,14 @@ async function limits(instance) {
 	for (let i = 0; i < 12; i++) kinds.push((await trySignIn(instance, instance.users.stranger.jid, 'guess')).status);
 	same([kinds[0], kinds.at(-1)], [200, 429], 'wrong passwords of one user are limited');
 	same((await trySignIn(instance, instance.users.stranger.jid, instance.users.stranger.password)).status, 429, 'also the right one then');
-	ok(await signIn(instance, instance.users.teacher), 'and nobody else is');
+	const cookie = await signIn(instance, instance.users.teacher), other = await signIn(instance, instance.users.teacher);
+	ok(cookie, 'and nobody else is');
+	const answers = [];
+	for (let i = 0; i < 200; i++) answers.push((await get(instance, '/webapi/courselist/', cookie)).status);
+	same([answers.slice(0, 60).every((s) => s === 200), answers.at(-1)], [true, 429], 'so many requests of a session are answered, then fewer');
+	same((await get(instance, '/webapi/course_dashboards', cookie)).status, 429, 'whatever they ask for');
+	same((await get(instance, '/auth/userinfo', cookie)).status, 200, 'but for who one is');
+	same((await get(instance, '/webapi/courselist/', other)).status, 200, 'another session goes on');
 }
 
 /** Raw bytes to the port, and what comes back. */

@@ -376,6 +376,69 @@ test_all_nodes_and_their_readers(void **state)
 	roster_free(r);
 }
 
+/* Of all nodes that may be read, which reducers there are of this kind. */
+struct menu {
+	enum node_kind kind;
+	size_t n;
+	const char *ids[8];
+};
+
+static void
+menu_add(struct menu *m, const char *id)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->ids[i], id) == 0)
+			return;
+	assert_true(m->n < COUNT(m->ids));
+	m->ids[m->n++] = id;
+}
+
+static void
+menu_node_cb(void *arg, const struct node *n)
+{
+	struct menu *m = arg;
+
+	for (const struct reducer *const *r = table; n->kind == m->kind && *r != NULL; r++)
+		if (strcmp((*r)->id, n->reducer) == 0)
+			menu_add(m, (*r)->id);
+}
+
+static void
+menu_reducer_cb(void *arg, const char *reducer)
+{
+	menu_add(arg, reducer);
+}
+
+/* The menu is what access_nodes comes to. */
+static void
+test_menu(void **state)
+{
+	static const char *const people[] = { "tina@school.test", "tom@school.test", "ann@school.test",
+		"bob@school.test", "mum@home.test", "principal@school.test", "counsel@school.test", "eve@school.test", "" };
+	static char *classes[] = { "7b", "~empty" };
+	struct roster *r = school();
+	size_t some = 0;
+	char *why = NULL;
+
+	(void)state;
+	assert_int_equal(roster_grant(r, readers(classes, 2), &why), ERR_OK);
+	for (size_t i = 0; i < COUNT(people); i++)
+		for (enum node_kind kind = NODE_CLASS; kind <= NODE_STUDENT; kind++) {
+			struct menu want = { .kind = kind }, got = { .kind = kind };
+
+			if (kind != NODE_CLASS && kind != NODE_STUDENT)
+				continue;
+			access_nodes(r, str_of(people[i]), table, menu_node_cb, &want);
+			access_menu(r, str_of(people[i]), kind, table, menu_reducer_cb, &got);
+			assert_int_equal(got.n, want.n);
+			for (size_t k = 0; k < got.n; k++)
+				assert_string_equal(got.ids[k], want.ids[k]);
+			some += got.n;
+		}
+	assert_true(some > 8);
+	roster_free(r);
+}
+
 int
 main(void)
 {
@@ -389,6 +452,7 @@ main(void)
 		cmocka_unit_test(test_readers_list),
 		cmocka_unit_test(test_list_passes_over_what_has_no_name),
 		cmocka_unit_test(test_all_nodes_and_their_readers),
+		cmocka_unit_test(test_menu),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,6 +253,25 @@ test_throttle_is_bounded(void **state)
 	throttle_free(t);
 }
 
+/* So many requests at once; what costs more than all of them is done when nothing was
+ * before it. */
+static void
+test_asks(void **state)
+{
+	char token[LOGIN_TOKEN_LEN + 1];
+	struct login *x = begin("ann@x", token);
+
+	(void)state;
+	assert_true(login_may_ask(x, 1));
+	assert_true(login_may_ask(x, 0));
+	assert_false(login_may_ask(x, LOGIN_ASKS));
+	assert_true(login_may_ask(x, LOGIN_ASKS - 1));
+	assert_false(login_may_ask(x, LOGIN_ASKS / 2));
+	x = begin("ann@x", token);
+	assert_true(login_may_ask(x, 1000000));
+	assert_false(login_may_ask(x, LOGIN_ASKS / 2));
+}
+
 int
 main(void)
 {
@@ -263,6 +282,7 @@ main(void)
 		TEST(test_guests),
 		TEST(test_over),
 		TEST(test_many_of_one),
+		TEST(test_asks),
 		cmocka_unit_test(test_throttle),
 		cmocka_unit_test(test_throttle_is_bounded),
 	};

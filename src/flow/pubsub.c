@@ -20,6 +20,7 @@ struct pubsub_sub {
 	struct pubsub_node *node;
 	const struct pubsub_reader *ops;
 	void *arg;
+	bool begun; /* it had a snapshot */
 	bool dead;
 	TAILQ_ENTRY(pubsub_sub) of_node;
 };
@@ -31,7 +32,7 @@ struct pubsub_node {
 	TAILQ_HEAD(, pubsub_sub) subs;
 	uint64_t last;      /* number of the last change; 0: any may be the next */
 	bool asked;         /* a snapshot is on its way; changes wait for it */
-	bool again;         /* more than can wait: the snapshot after it counts */
+	bool again;         /* more than can wait: another snapshot after it */
 	struct buf waiting; /* changes, packed */
 };
 
@@ -210,7 +211,7 @@ pubsub_give(struct pubsub_node *n, const struct pubsub_change *c)
 
 	n->last = c->number;
 	TAILQ_FOREACH(s, &n->subs, of_node)
-		if (!s->dead && !n->pubsub->closed)
+		if (s->begun && !s->dead && !n->pubsub->closed)
 			s->ops->change(s->arg, c);
 }
 
@@ -264,26 +265,37 @@ pubsub_replay(struct pubsub_node *n)
 }
 
 static void
+pubsub_give_snapshot(struct pubsub_node *of, const struct pubsub_item *v, size_t n, bool whole)
+{
+	struct pubsub_sub *s;
+
+	TAILQ_FOREACH(s, &of->subs, of_node) {
+		if (s->dead || of->pubsub->closed)
+			continue;
+		s->begun = true;
+		s->ops->snapshot(s->arg, v, n, whole);
+	}
+}
+
+static void
 pubsub_snapshot_cb(void *arg, struct str node, const struct pubsub_item *v, size_t n, bool whole)
 {
 	struct pubsub *p = arg;
 	struct pubsub_node *of = map_get(p->nodes, node);
-	struct pubsub_sub *s;
+	bool again;
 
 	if (of == NULL)
 		return;
-	if (of->again) {
-		pubsub_ask(of);
-		return;
-	}
+	again = of->again;
 	p->busy++;
 	p->snapshots++;
-	of->asked = false;
+	of->asked = of->again = false;
 	of->last = 0;
-	TAILQ_FOREACH(s, &of->subs, of_node)
-		if (!s->dead && !p->closed)
-			s->ops->snapshot(s->arg, v, n, whole);
-	pubsub_replay(of);
+	pubsub_give_snapshot(of, v, n, whole);
+	if (!again)
+		pubsub_replay(of);
+	else if (!p->closed)
+		pubsub_ask(of);
 	pubsub_leave(p);
 }
 

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/contract/pubsub_fault.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+
+#include <cmocka.h>
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -10,7 +16,24 @@
 #define FAULT_DOWN_TURNS 5
 #define FAULT_TURN_MS 1
 
+#define FAULT_PATIENCE 10000 /* times that pubsub_faults_seen is asked */
+
 struct pubsub_faults pubsub_faults;
+
+bool
+pubsub_faults_seen(const struct pubsub_faults *before)
+{
+	const struct pubsub_faults *f = &pubsub_faults;
+	bool seen = (f->delay == 0 || f->delays > before->delays) &&
+	    (f->refuse == 0 || f->refusals > before->refusals) &&
+	    (f->swap == 0 || f->swaps > before->swaps) &&
+	    (f->cut == 0 || (f->cuts > before->cuts && f->losses > before->losses)) &&
+	    (f->cut_ask == 0 || f->errors > before->errors);
+
+	if (!seen && ++pubsub_faults.asked > FAULT_PATIENCE)
+		fail_msg("a fault that is to happen does not");
+	return seen;
+}
 
 struct fault;
 
@@ -211,6 +234,7 @@ fault_give_names(const struct fault_told *t)
 
 	for (size_t i = 0; i < t->n; i++)
 		v[i] = t->v[i].id;
+	pubsub_faults.errors += t->e != ERR_OK;
 	if (t->what == FAULT_IDS)
 		t->ids(t->arg, t->e, v, t->n);
 	else
@@ -316,6 +340,13 @@ fault_open(const struct pubsub_options *o, const struct pubsub_events *ev, void 
 	return f;
 }
 
+static void
+fault_write(void *store)
+{
+	if (fault_inner->write != NULL)
+		fault_inner->write(((struct fault *)store)->store);
+}
+
 /* What is published when the link is cut is lost, or it is not. */
 static bool
 fault_publish(void *store, struct str node, const struct pubsub_change *c, size_t n)
@@ -333,6 +364,7 @@ fault_publish(void *store, struct str node, const struct pubsub_change *c, size_
 	if (fault_happens(pubsub_faults.cut)) {
 		f->cut_due = true;
 		lost = fault_happens(2);
+		pubsub_faults.losses += lost;
 	}
 	return lost || fault_inner->publish(f->store, node, c, n);
 }
@@ -373,6 +405,8 @@ fault_ask(struct fault *f, enum fault_news what, struct str node, void *arg)
 	t->arg = arg;
 	TAILQ_REMOVE(&f->queue, t, link);
 	TAILQ_INSERT_TAIL(&f->asked, t, link);
+	if (fault_happens(pubsub_faults.cut_ask))
+		f->cut_due = true;
 	return t;
 }
 
@@ -447,7 +481,7 @@ pubsub_fault(const struct pubsub_backend *inner, unsigned seed)
 	fault_seed = seed;
 	b = (struct pubsub_backend){
 		.name = inner->name, .caps = inner->caps, .open = fault_open,
-		.publish = fault_publish, .ids = fault_ids, .nodes = fault_nodes,
+		.write = fault_write, .publish = fault_publish, .ids = fault_ids, .nodes = fault_nodes,
 		.follow = fault_follow, .unfollow = fault_unfollow,
 		.status = fault_status, .close = fault_close,
 	};

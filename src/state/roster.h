@@ -176,6 +176,7 @@ struct roster_row {
 };
 #define ROSTER_TEXT_MAX 1024   /* bytes of any of these */
 #define ROSTER_ROWS_MAX ((size_t)1000000)
+#define ROSTER_ALIASES_MAX 64  /* of one student */
 
 /* The beginning and the end of a load: an empty roster as o wants it; and sealed,
  * or NULL with *why (mem_free it), r freed, when nobody is in it although o does not

@@ -5,9 +5,6 @@
 #include "state/roster_priv.h"
 #include "state/textfile.h"
 
-/* What someone is in one class; only the addresses count. */
-static char roster_post_teacher, roster_post_student;
-
 /* ---- people ---- */
 
 static struct roster_class *
@@ -71,21 +68,30 @@ roster_know(struct roster *r, struct roster_student *s, struct str any, const ch
 	return other == NULL || other == s ? NULL : roster_why(r, wrong, other->line);
 }
 
+/* Another student who is known by this id, as an alias or as an id in which the
+ * case of letters does not count. */
+static const struct roster_student *
+roster_id_taken(const struct roster *r, struct str id)
+{
+	struct buf scratch = BUF_INIT(0);
+	const struct roster_student *other = map_get(r->names, roster_known_as(id, &scratch));
+
+	buf_free(&scratch);
+	return r->ids_as_shown ? NULL : other;
+}
+
 /* The student of the row's id; NULL with *wrong when that names another. */
 static struct roster_student *
 roster_student_of(struct roster *r, const struct roster_row *row, const char **wrong)
 {
 	struct roster_student *s = map_get(r->students, row->id);
-	const struct roster_student *other;
-	struct buf scratch = BUF_INIT(0);
+	const struct roster_student *other = s == NULL ? roster_id_taken(r, row->id) : NULL;
 
 	*wrong = NULL;
 	if (s != NULL)
 		return s;
-	other = map_get(r->names, roster_known_as(row->id, &scratch));
-	buf_free(&scratch);
 	if (other != NULL) {
-		*wrong = roster_why(r, "the id is also an alias of the student %s, expected one "
+		*wrong = roster_why(r, "the student %s is known by this id, too, expected one "
 		    "student for each", other->line);
 		return NULL;
 	}
@@ -96,6 +102,8 @@ roster_student_of(struct roster *r, const struct roster_row *row, const char **w
 	ident_pseudonym(r->key, row->id, s->pseudonym);
 	map_put(r->students, row->id, s);
 	map_put(r->pseudonyms, str_of(s->pseudonym), s);
+	if (!r->ids_as_shown && memchr(row->id.p, '@', row->id.n) != NULL)
+		*wrong = roster_know(r, s, row->id, ""); /* nobody else is known by it */
 	return s;
 }
 
@@ -133,21 +141,36 @@ roster_person_of(struct roster *r, const struct roster_row *row, struct str jid)
 	return p;
 }
 
-/* Notes that jid holds this post in the class; false when it holds the other. */
-static bool
-roster_take_post(struct roster *r, struct str class, struct str jid, char *post)
-{
-	struct buf key = BUF_INIT(0);
-	char *before;
+/* ---- nobody teaches a class that they attend ---- */
 
-	buf_str(&key, class);
-	buf_byte(&key, '\0');
-	buf_str(&key, jid);
-	before = map_get(r->posts, buf_view(&key));
-	if (before == NULL)
-		map_put(r->posts, buf_view(&key), post);
-	buf_free(&key);
-	return before == NULL || before == post;
+static bool
+roster_attends(const struct roster_student *s, const struct roster_class *c)
+{
+	for (size_t i = 0; s != NULL && i < s->n_classes; i++)
+		if (s->classes[i] == c)
+			return true;
+	return false;
+}
+
+static bool
+roster_teaches(const struct roster_person *p, const struct roster_class *c)
+{
+	for (size_t i = 0; p != NULL && i < p->n_classes; i++)
+		if (p->classes[i] == c)
+			return true;
+	return false;
+}
+
+/* A student of whom the JID comes in a later row than a class. */
+static bool
+roster_teaches_own(const struct roster *r, const struct roster_student *s)
+{
+	const struct roster_person *p = map_get(r->people, str_of(s->jid));
+
+	for (size_t i = 0; p != NULL && i < s->n_classes; i++)
+		if (roster_teaches(p, s->classes[i]))
+			return true;
+	return false;
 }
 
 /* ---- rows ---- */
@@ -169,10 +192,10 @@ roster_add_teacher(struct roster *r, const struct roster_row *row, struct str ji
 		return "a teacher without a class, expected the name of one";
 	if (jid.n == 0)
 		return "a teacher without a jid, expected local@domain";
-	if (!roster_take_post(r, row->class, jid, &roster_post_teacher))
+	c = roster_class_of(r, row->class);
+	if (roster_attends(roster_by_jid(r, jid), c))
 		return "the jid is a student of this class in another row, expected one or the other";
 	p = roster_person_of(r, row, jid);
-	c = roster_class_of(r, row->class);
 	roster_grow(&c->teachers, c->n_teachers);
 	c->teachers[c->n_teachers++] = mem_str(jid);
 	roster_grow(&p->classes, p->n_classes);
@@ -180,17 +203,20 @@ roster_add_teacher(struct roster *r, const struct roster_row *row, struct str ji
 	return roster_set_title(c, row);
 }
 
+static const char roster_both[] = "the jid is a teacher of this class in another row, expected "
+    "one or the other";
+
 /* A student's own address; two students cannot share one, nor one have two, as
  * a slip of the pen would then open one's states to the other. */
 static const char *
-roster_add_own_jid(struct roster *r, struct roster_student *s, struct str class, struct str jid)
+roster_add_own_jid(struct roster *r, struct roster_student *s, struct str jid)
 {
-	if (!roster_take_post(r, class, jid, &roster_post_student))
-		return "the jid is a teacher of this class in another row, expected one or the other";
 	if (s->jid != NULL)
 		return str_is(jid, s->jid) ? NULL :
 		    "the student has another jid in another row, expected the same";
 	s->jid = mem_str(jid);
+	if (roster_teaches_own(r, s))
+		return roster_both;
 	roster_add_reader(s, jid);
 	return roster_know(r, s, jid, "the jid belongs to another student, too, the one %s, expected "
 	    "one of each");
@@ -219,6 +245,8 @@ roster_add_alias(struct roster *r, struct roster_student *s, struct str alias)
 	for (size_t i = 0; i < s->n_aliases; i++)
 		if (str_is(alias, s->aliases[i]))
 			return NULL;
+	if (s->n_aliases == ROSTER_ALIASES_MAX)
+		return "a student with more than 64 aliases";
 	roster_grow(&s->aliases, s->n_aliases);
 	s->aliases[s->n_aliases++] = mem_str(alias);
 	return roster_know(r, s, alias, "the alias belongs to another student, too, the one %s, "
@@ -255,7 +283,7 @@ roster_add_student(struct roster *r, const struct roster_row *row, struct str ji
 		return "no valid id, expected the student's of 1 to 512 bytes";
 	s = roster_student_of(r, row, &wrong);
 	if (wrong == NULL && jid.n > 0)
-		wrong = roster_add_own_jid(r, s, row->class, jid);
+		wrong = roster_add_own_jid(r, s, jid);
 	if (wrong == NULL)
 		wrong = roster_describe(r, s, row);
 	if (wrong != NULL)
@@ -265,6 +293,8 @@ roster_add_student(struct roster *r, const struct roster_row *row, struct str ji
 	c->students[c->n_students++] = s;
 	roster_grow(&s->classes, s->n_classes);
 	s->classes[s->n_classes++] = c;
+	if (s->jid != NULL && roster_teaches(map_get(r->people, str_of(s->jid)), c))
+		return roster_both;
 	return roster_set_title(c, row);
 }
 

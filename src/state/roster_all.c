@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* roster_all: one class of every student who ever sent an event, taught by the
  * configured admins: what a pilot starts with, before anybody has a roster. */
-#include "base/mem.h"
-#include "state/roster.h"
+#include "state/roster_priv.h"
 
 #define ALL_CLASS "all"
 #define ALL_TITLE "All Students" /* as the reference calls it */
@@ -40,6 +39,7 @@ all_load(const struct roster_options *o, char **why)
 	const char *wrong;
 
 	pilot.allow_empty = true; /* it begins so */
+	r->ids_as_shown = true;
 	if (all_admins(r, o->conf, &wrong)) {
 		all_students(r, o);
 		return roster_finish(r, &pilot, "roster \"all\"", why);

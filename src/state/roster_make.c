@@ -22,7 +22,6 @@ roster_new(struct str pseudonym_key)
 	r->people = map_new();
 	r->pseudonyms = map_new();
 	r->names = map_new();
-	r->posts = map_new();
 	r->notes = BUF_INIT(ROSTER_NOTES_MAX);
 	return r;
 }
@@ -91,7 +90,6 @@ roster_free(struct roster *r)
 	map_free(r->people, roster_person_free);
 	map_free(r->pseudonyms, NULL);
 	map_free(r->names, NULL);
-	map_free(r->posts, NULL);
 	for (size_t i = 0; i < r->n_grants; i++) {
 		mem_free(r->grants[i].jid);
 		roster_strings_free(r->grants[i].reducers, r->grants[i].n_reducers);
@@ -227,8 +225,6 @@ roster_seal(struct roster *r, const char **why)
 		}
 		roster_seal_student(r->student_at[i]);
 	}
-	map_free(r->posts, NULL);
-	r->posts = NULL;
 	r->version = ++versions;
 	return ERR_OK;
 }

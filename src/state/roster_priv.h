@@ -10,13 +10,13 @@
 struct roster {
 	struct str key;     /* borrowed until seal */
 	char *domain;       /* of logins; or NULL */
+	bool ids_as_shown;  /* ids are what clients showed, and nobody is known by more */
 	uint64_t version;
 	size_t rows;
 	struct map *classes, *students; /* by name, by id */
 	struct map *people;             /* teachers and guardians by JID */
 	struct map *pseudonyms;         /* this and those below own nothing */
 	struct map *names;              /* JID, e-mail, alias -> the student */
-	struct map *posts;              /* class NUL jid -> one of roster_post_*; until seal */
 	struct roster_class **class_at; /* sorted; filled by seal */
 	struct roster_student **student_at;
 	struct roster_person **person_at;

@@ -158,7 +158,15 @@ test_rows(void **state)
 		    "a guardian of nobody" },
 		{ STR_LIT(HEAD "7b,teacher,,t@x,\n7b,student,s,T@x,\n"), 3, "is a teacher of this class" },
 		{ STR_LIT(HEAD "7b,student,s,t@x,\n7b,teacher,,t@x,\n"), 3, "is a student of this class" },
+		{ STR_LIT(HEAD "7b,student,s,t@x,\n8a,student,s,,\n8a,teacher,,t@x,\n"), 4,
+		    "is a student of this class" },
+		{ STR_LIT(HEAD "7b,student,s,,\n7b,teacher,,t@x,\n8a,student,s,t@x,\n"), 4,
+		    "is a teacher of this class" },
+		{ STR_LIT(HEAD "7b,student,s,t@x,\n8a,teacher,,t@x,\n8a,student,s,,\n"), 4,
+		    "is a teacher of this class" },
 		{ STR_LIT(HEAD "7b,student,a,s@x,\n8a,student,b,s@x,\n"), 3, "another student" },
+		{ STR_LIT(HEAD "7b,student,Ann@x,,\n7b,student,ann@x,,\n"), 3, "of line 2 is known by" },
+		{ STR_LIT(HEAD "7b,student,Ann@x,,\n7b,student,b,ann@x,\n"), 3, "another student" },
 		{ STR_LIT(HEAD "7b,student,a,s@x,\n8a,student,a,t@x,\n"), 3, "another jid" },
 		{ STR_LIT(HEAD "7b,student,a,,Ann\n8a,student,a,,Bob\n"), 3, "another name" },
 		{ STR_LIT(HEAD "7b,student,a,,\"Ann\n"), 2, "not closed" },
@@ -390,6 +398,41 @@ test_identify(void **state)
 	roster_free(r);
 }
 
+/* The case of letters counts in an id, except in one with an '@'. */
+static void
+test_id_case(void **state)
+{
+	struct roster *r = load(STR_LIT(HEAD "7b,student,Ann@X.test,,\n7b,student,B,,\n7b,student,b,,\n"));
+	const struct roster_student *ann = roster_student(r, STR_LIT("Ann@X.test"));
+	(void)state;
+
+	assert_non_null(ann);
+	assert_ptr_equal(roster_identify(r, STR_LIT("ann@x.test")), ann);
+	assert_ptr_equal(roster_identify(r, STR_LIT("ANN@x.TEST")), ann);
+	assert_int_equal(ann->n_aliases, 0);
+	assert_ptr_not_equal(roster_identify(r, STR_LIT("b")), roster_identify(r, STR_LIT("B")));
+	roster_free(r);
+}
+
+/* Ids of everybody who was seen are what clients showed: each is one student. */
+static void
+test_all_case(void **state)
+{
+	const struct str seen[] = { STR_LIT("Ann@x"), STR_LIT("ann@x"), STR_LIT("bo") };
+	struct roster_options o = { .pseudonym_key = KEY, .seen = seen, .n_seen = COUNT(seen) };
+	struct roster *r;
+	char *why = NULL;
+	(void)state;
+
+	r = roster_load("all", &o, &why);
+	assert_non_null(r);
+	assert_int_equal(roster_students(r), 3);
+	assert_int_equal(roster_noted(r), 0);
+	assert_string_equal(roster_identify(r, STR_LIT("ann@x"))->id, "ann@x");
+	assert_null(roster_identify(r, STR_LIT("ANN@x")));
+	roster_free(r);
+}
+
 /* Each second row makes two students known by the same. */
 static void
 test_two_students(void **state)
@@ -403,7 +446,7 @@ test_two_students(void **state)
 		{ { .id = { "s2", 2 }, .jid = { "A@x", 3 } }, "the one of line 12" },
 		{ { .id = { "s2", 2 }, .email = { "A@y", 3 } }, "the one of line 12" },
 		{ { .id = { "s2", 2 }, .email = { "a@x", 3 } }, "the one of line 12" },
-		{ { .id = { "a@y", 3 } }, "the id is also an alias of the student of line 12" },
+		{ { .id = { "a@y", 3 } }, "the student of line 12 is known by this id" },
 		{ { .id = { "s2", 2 }, .email = { "nobody", 6 } }, "not an e-mail address" },
 		{ { .id = { "s1", 2 }, .email = { "b@y", 3 } }, "another e-mail address" },
 		{ { .id = { "s1", 2 }, .jid = { "b@x", 3 } }, "another jid" },
@@ -447,6 +490,29 @@ test_aliases_apart(void **state)
 		assert_non_null(strstr(why, i < 2 ? "of line 3" : "begins with unverified-"));
 		roster_free(r);
 	}
+}
+
+/* More aliases than anybody has are a source gone wrong, and would take long. */
+static void
+test_many_aliases(void **state)
+{
+	struct str aliases[ROSTER_ALIASES_MAX + 1];
+	struct roster_row row = { .role = ROSTER_STUDENT, .class = STR_LIT("7b"), .id = STR_LIT("s1"),
+		.aliases = aliases, .n_aliases = ROSTER_ALIASES_MAX };
+	struct roster *r = roster_new(KEY);
+	const char *why;
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(aliases); i++)
+		aliases[i] = str_of(mem_printf("lms-%zu", i));
+	assert_int_equal(roster_add(r, &row, &why), ERR_OK);
+	assert_int_equal(roster_add(r, &row, &why), ERR_OK); /* the same once more */
+	row.n_aliases++;
+	assert_int_equal(roster_add(r, &row, &why), ERR_INVALID);
+	assert_non_null(strstr(why, "64 aliases"));
+	roster_free(r);
+	for (size_t i = 0; i < COUNT(aliases); i++)
+		mem_free((char *)(uintptr_t)aliases[i].p);
 }
 
 static bool
@@ -494,8 +560,11 @@ main(void)
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_guardian_alone),
 		cmocka_unit_test(test_identify),
+		cmocka_unit_test(test_id_case),
+		cmocka_unit_test(test_all_case),
 		cmocka_unit_test(test_two_students),
 		cmocka_unit_test(test_aliases_apart),
+		cmocka_unit_test(test_many_aliases),
 		cmocka_unit_test(test_rows_again),
 	};
 

@@ -6,6 +6,9 @@
 
 static const char csv_place[] = "a quote or text out of place, expected the whole cell in quotes "
     "and quotes in it doubled";
+static const char csv_cr[] = "a carriage return without a line feed, expected lines that end with "
+    "LF or CR LF";
+static const char csv_nul[] = "a NUL byte, expected plain text in UTF-8";
 static const char csv_open_quote[] = "a quote that is not closed, expected \" at the end of the "
     "cell";
 
@@ -52,6 +55,12 @@ csv_quoted(struct csv *c, const char *p, const char *end)
 	return NULL;
 }
 
+static bool
+csv_is_end(const char *p, const char *end)
+{
+	return p == end || *p == ',' || *p == '\r' || *p == '\n';
+}
+
 /* Takes one cell up to its comma or line break. NULL, or what is wrong. */
 static const char *
 csv_take_cell(struct csv *c, const char **at, const char *end)
@@ -63,11 +72,16 @@ csv_take_cell(struct csv *c, const char **at, const char *end)
 		if (p == NULL)
 			return csv_open_quote;
 	} else {
-		for (; p < end && *p != ',' && *p != '"' && csv_break(p, end) == 0; p++)
-			buf_byte(&c->text, *p);
+		const char *from = p;
+
+		while (!csv_is_end(p, end) && *p != '"')
+			p++;
+		buf_add(&c->text, from, (size_t)(p - from));
 	}
-	if (p < end && *p != ',' && csv_break(p, end) == 0)
+	if (!csv_is_end(p, end))
 		return csv_place;
+	if (p < end && *p == '\r' && csv_break(p, end) == 0)
+		return csv_cr;
 	if (c->n == CSV_COLUMNS_MAX)
 		return "more than 64 cells";
 	c->end[c->n++] = c->text.len;
@@ -111,6 +125,8 @@ csv_record(struct csv *c)
 	p += csv_break(p, end);
 	c->next++;
 	c->rest = (struct str){ p, (size_t)(end - p) };
+	if (wrong == NULL && c->text.len > 0 && memchr(c->text.data, '\0', c->text.len) != NULL)
+		wrong = csv_nul; /* a C string would end there */
 	return wrong;
 }
 

@@ -45,16 +45,23 @@ folder_list(const char *path, bool (*wanted)(const char *name), struct folder *o
 {
 	DIR *d = opendir(path);
 	struct dirent *e;
+	int error;
 
 	*out = (struct folder){ .path = path };
 	if (d == NULL) {
 		*why = mem_printf("%s: cannot be opened: %s", path, strerror(errno));
 		return false;
 	}
-	while ((e = readdir(d)) != NULL && out->n <= FOLDER_FILES_MAX)
+	while ((errno = 0, e = readdir(d)) != NULL && out->n <= FOLDER_FILES_MAX)
 		if (wanted(e->d_name))
 			folder_add(out, e->d_name);
+	error = e == NULL ? errno : 0; /* what came before it is not all */
 	closedir(d);
+	if (error != 0) {
+		*why = mem_printf("%s: cannot be read: %s", path, strerror(error));
+		folder_free(out);
+		return false;
+	}
 	if (out->n > 0)
 		qsort(out->file, out->n, sizeof *out->file, folder_by_name);
 	if (out->n <= FOLDER_FILES_MAX)

@@ -77,7 +77,7 @@ files_array(struct files *f, const struct folder *in, const char *key, struct js
 	return true;
 }
 
-/* A member that is text, or a number that is an id. */
+/* A member that is text or, with a scratch for it, a number that is an id. */
 static struct str
 files_text(struct json v, const char *path, struct buf *scratch)
 {
@@ -89,10 +89,9 @@ files_text(struct json v, const char *path, struct buf *scratch)
 		return (struct str){ "", 0 };
 	if (json_str(member, &s))
 		return s;
-	buf_clear(scratch);
-	if (json_int(member, &number))
+	if (scratch != NULL && json_int(member, &number))
 		buf_printf(scratch, "%lld", (long long)number);
-	return scratch->len > 0 ? buf_view(scratch) : (struct str){ "", 0 };
+	return scratch != NULL && scratch->len > 0 ? buf_view(scratch) : (struct str){ "", 0 };
 }
 
 /* ---- courses ---- */
@@ -100,11 +99,11 @@ files_text(struct json v, const char *path, struct buf *scratch)
 static bool
 files_course(struct files *f, size_t entry, struct str teacher, struct json course)
 {
-	struct buf id = BUF_INIT(0), title = BUF_INIT(0);
+	struct buf id = BUF_INIT(0);
 	bool address = memchr(teacher.p, '@', teacher.n) != NULL;
 	struct roster_row row = {
 		.role = ROSTER_TEACHER, .line = entry,
-		.class = files_text(course, "id", &id), .title = files_text(course, "name", &title),
+		.class = files_text(course, "id", &id), .title = files_text(course, "name", NULL),
 		.person = teacher, .login = teacher,
 	};
 	const char *wrong = NULL;
@@ -121,7 +120,6 @@ files_course(struct files *f, size_t entry, struct str teacher, struct json cour
 	if (wrong == NULL && map_get(f->titles, row.class) == NULL)
 		map_put(f->titles, row.class, mem_str(row.title));
 	buf_free(&id);
-	buf_free(&title);
 	return wrong == NULL || files_refuse(f, entry, wrong);
 }
 
@@ -163,24 +161,23 @@ files_aliases(struct json row, struct str out[FILES_ALIASES_MAX])
 static bool
 files_student(struct files *f, size_t entry, struct str course, struct json v)
 {
-	struct buf id = BUF_INIT(0), none = BUF_INIT(0);
+	struct buf id = BUF_INIT(0);
 	struct str aliases[FILES_ALIASES_MAX];
 	struct roster_row row = {
 		.role = ROSTER_STUDENT, .line = entry, .class = course,
 		.title = str_of(map_get(f->titles, course)), .id = files_text(v, "user_id", &id),
-		.given = files_text(v, "profile.name.given_name", &none),
-		.family = files_text(v, "profile.name.family_name", &none),
-		.name = files_text(v, "profile.name.full_name", &none),
-		.email = files_text(v, "profile.email_address", &none),
+		.given = files_text(v, "profile.name.given_name", NULL),
+		.family = files_text(v, "profile.name.family_name", NULL),
+		.name = files_text(v, "profile.name.full_name", NULL),
+		.email = files_text(v, "profile.email_address", NULL),
 		.aliases = aliases, .n_aliases = files_aliases(v, aliases),
 	};
 	const char *wrong;
 
 	if (row.email.n == 0)
-		row.email = files_text(v, "profile.emailAddress", &none);
+		row.email = files_text(v, "profile.emailAddress", NULL);
 	roster_add(f->roster, &row, &wrong);
 	buf_free(&id);
-	buf_free(&none);
 	return wrong == NULL || files_refuse(f, entry, wrong);
 }
 

@@ -23,7 +23,7 @@ struct oneroster_user {
 
 struct oneroster_class {
 	char *title;
-	bool now; /* in one of its terms */
+	enum oneroster_when when; /* of the best of its terms */
 };
 
 static const char oneroster_twice[] = "a sourcedId that another line has, too, expected one of each";
@@ -91,13 +91,15 @@ oneroster_course_row(struct oneroster_table *t)
 static const char *
 oneroster_session_row(struct oneroster_table *t)
 {
-	bool now;
-	const char *wrong = oneroster_now(t->o, oneroster_cell(t, 2), oneroster_cell(t, 3), &now);
+	enum oneroster_when *when;
+	const char *wrong;
 
-	if (wrong != NULL)
-		return wrong;
-	return oneroster_put(t->o->sessions, oneroster_cell(t, 0), mem_strdup(now ? "y" : "n"),
-	    mem_free);
+	MEM_NEW(when);
+	wrong = oneroster_when(t->o, oneroster_cell(t, 2), oneroster_cell(t, 3), when);
+	if (wrong == NULL)
+		return oneroster_put(t->o->sessions, oneroster_cell(t, 0), when, mem_free);
+	mem_free(when);
+	return wrong;
 }
 
 /* ---- classes ---- */
@@ -111,23 +113,25 @@ oneroster_class_free(void *value)
 	mem_free(c);
 }
 
-/* A class without a known term has no end that we could know of. */
-static bool
-oneroster_class_now(struct oneroster_table *t, struct str terms)
+/* A class without a known term has no end that we could know of; one with a term that
+ * is still to come is not over. */
+static enum oneroster_when
+oneroster_class_when(struct oneroster_table *t, struct str terms)
 {
-	size_t known = 0;
+	size_t known = 0, over = 0;
 	struct str one;
 
 	while (oneroster_each(&terms, &one)) {
-		const char *now = map_get(t->o->sessions, one);
+		const enum oneroster_when *when = map_get(t->o->sessions, one);
 
-		if (now == NULL && t->o->texts->there[ONEROSTER_SESSIONS])
+		if (when == NULL && t->o->texts->there[ONEROSTER_SESSIONS])
 			oneroster_dangling(t, "termSourcedIds", "academicSessions.csv");
-		known += now != NULL;
-		if (now != NULL && now[0] == 'y')
-			return true;
+		if (when != NULL && *when == ONEROSTER_NOW)
+			return ONEROSTER_NOW;
+		known += when != NULL;
+		over += when != NULL && *when == ONEROSTER_OVER;
 	}
-	return known == 0;
+	return known == 0 ? ONEROSTER_NOW : over == known ? ONEROSTER_OVER : ONEROSTER_LATER;
 }
 
 enum { CLASS_ID, CLASS_STATUS, CLASS_TITLE, CLASS_COURSE, CLASS_SCHOOL, CLASS_TERMS };
@@ -148,7 +152,7 @@ oneroster_class_row(struct oneroster_table *t)
 		title = str_of(map_get(o->courses, course));
 	MEM_NEW(c);
 	c->title = mem_str(title);
-	c->now = oneroster_class_now(t, oneroster_cell(t, CLASS_TERMS));
+	c->when = oneroster_class_when(t, oneroster_cell(t, CLASS_TERMS));
 	return oneroster_put(o->classes, oneroster_cell(t, CLASS_ID), c, oneroster_class_free);
 }
 
@@ -363,12 +367,16 @@ oneroster_enrollment_row(struct oneroster_table *t)
 	const struct oneroster_class *c = map_get(t->o->classes, class);
 	struct oneroster_user *u = map_get(t->o->users, oneroster_cell(t, ENROLLMENT_USER));
 	struct roster_row row;
+	enum oneroster_when when;
 	const char *wrong;
-	bool now, ok;
+	bool ok;
 
-	wrong = oneroster_now(t->o, oneroster_cell(t, ENROLLMENT_BEGIN),
-	    oneroster_cell(t, ENROLLMENT_END), &now);
-	if (wrong != NULL || !now || !oneroster_leads(t, c, u) || !c->now)
+	wrong = oneroster_when(t->o, oneroster_cell(t, ENROLLMENT_BEGIN),
+	    oneroster_cell(t, ENROLLMENT_END), &when);
+	if (wrong == NULL && when == ONEROSTER_NOW)
+		when = oneroster_leads(t, c, u) ? c->when : ONEROSTER_LATER;
+	t->o->ended += wrong == NULL && when == ONEROSTER_OVER;
+	if (wrong != NULL || when != ONEROSTER_NOW)
 		return wrong;
 	row = oneroster_person(u);
 	row.class = class;
@@ -433,6 +441,20 @@ oneroster_today(int64_t now_s, char out[ONEROSTER_DATE_LEN + 1])
 		memcpy(out, "9999-99-99", ONEROSTER_DATE_LEN + 1); /* beyond the year 9999 */
 }
 
+/* When all enrollments are over, as in the holidays, nobody is in the roster, and what
+ * was seen yesterday is not to be seen any more. No enrollments at all are another thing. */
+static struct roster *
+oneroster_finish(struct oneroster *o, const struct roster_options *options)
+{
+	struct roster_options over = *options;
+
+	over.allow_empty |= o->ended > 0;
+	if (o->ended > 0 && roster_classes(o->roster) == 0)
+		roster_note(o->roster, "all enrollments are over (%zu) or lead nowhere, so that nobody reads "
+		    "anything", o->ended);
+	return roster_finish(o->roster, &over, options->file, o->why);
+}
+
 static struct roster *
 oneroster_load(const struct roster_options *options, char **why)
 {
@@ -454,7 +476,7 @@ oneroster_load(const struct roster_options *options, char **why)
 	map_free(o.classes, oneroster_class_free);
 	map_free(o.users, oneroster_user_free);
 	if (ok)
-		return roster_finish(o.roster, options, options->file, why);
+		return oneroster_finish(&o, options);
 	roster_free(o.roster);
 	return NULL;
 }

@@ -42,8 +42,9 @@ struct oneroster {
 	struct roster *roster;
 	char today[ONEROSTER_DATE_LEN + 1];
 	struct map *orgs, *courses;  /* sourcedId -> (char *) title */
-	struct map *sessions;        /* sourcedId -> "y" or "n": whether it is now */
+	struct map *sessions;        /* sourcedId -> an enum oneroster_when of it */
 	struct map *classes, *users;
+	size_t ended;                /* enrollments that are over */
 	char **why;
 };
 
@@ -76,8 +77,10 @@ bool oneroster_table(struct oneroster *o, const struct oneroster_shape *s);
 /* The next of a list "a,b,c"; false at its end. */
 bool oneroster_each(struct str *rest, struct str *one);
 
-/* Whether today is from begin (inclusive) to end (exclusive), either of which may be
- * open; NULL, or what is wrong with them. OneRoster 1.1 CSV §4.3, §4.11 */
-const char *oneroster_now(const struct oneroster *o, struct str begin, struct str end, bool *now);
+/* Where today is: from begin (inclusive) to end (exclusive), either of which may be
+ * open, before or after it; NULL, or what is wrong with them. OneRoster 1.1 CSV §4.3, §4.11 */
+enum oneroster_when { ONEROSTER_LATER, ONEROSTER_NOW, ONEROSTER_OVER };
+const char *oneroster_when(const struct oneroster *o, struct str begin, struct str end,
+    enum oneroster_when *when);
 
 #endif

@@ -120,11 +120,15 @@ oneroster_is_date(struct str s)
 }
 
 const char *
-oneroster_now(const struct oneroster *o, struct str begin, struct str end, bool *now)
+oneroster_when(const struct oneroster *o, struct str begin, struct str end,
+    enum oneroster_when *when)
 {
 	if ((begin.n > 0 && !oneroster_is_date(begin)) || (end.n > 0 && !oneroster_is_date(end)))
 		return "a date that is none, expected one such as 2026-09-01";
-	*now = (begin.n == 0 || memcmp(begin.p, o->today, ONEROSTER_DATE_LEN) <= 0) &&
-	    (end.n == 0 || memcmp(end.p, o->today, ONEROSTER_DATE_LEN) > 0);
+	*when = ONEROSTER_NOW;
+	if (begin.n > 0 && memcmp(begin.p, o->today, ONEROSTER_DATE_LEN) > 0)
+		*when = ONEROSTER_LATER;
+	if (end.n > 0 && memcmp(end.p, o->today, ONEROSTER_DATE_LEN) <= 0)
+		*when = ONEROSTER_OVER;
 	return NULL;
 }

@@ -216,12 +216,16 @@ test_dates(void **state)
 static void
 test_terms(void **state)
 {
-	static const struct { const char *terms; bool there; } cases[] = { { "now", true },
-		{ "past", false }, { "\"past,now\"", true }, { "", true }, { "\"unknown\"", true } };
+	static const struct { const char *terms; bool taken, there; } cases[] = {
+		{ "now", true, true }, { "past", true, false }, { "\"past,now\"", true, true },
+		{ "", true, true }, { "\"unknown\"", true, true }, { "next", false, false },
+		{ "\"past,next\"", false, false },
+	};
 	(void)state;
 
 	source_file(folder, "academicSessions.csv", STR_LIT("sourcedId,status,startDate,endDate\n"
-	    "now,,2026-08-01,2027-07-31\npast,,2025-08-01,2026-07-31\n"));
+	    "now,,2026-08-01,2027-07-31\npast,,2025-08-01,2026-07-31\n"
+	    "next,,2027-08-01,2028-07-31\n"));
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char *text = mem_printf("sourcedId,status,title,termSourcedIds\nc1,,Maths,%s\n",
 		    cases[i].terms);
@@ -230,13 +234,63 @@ test_terms(void **state)
 
 		source_file(folder, "classes.csv", str_of(text));
 		r = load(folder, &why);
-		assert_int_equal(r != NULL, cases[i].there);
+		assert_int_equal(r != NULL, cases[i].taken);
+		assert_int_equal(r != NULL && roster_classes(r) == 1, cases[i].there);
 		if (i == 4)
 			assert_non_null(strstr(roster_notes(r).p, "classes.csv:2: termSourcedIds"));
 		roster_free(r);
 		mem_free(why);
 		mem_free(text);
 	}
+}
+
+/* After the last day of all enrollments nobody is on the roster: it may not stay as it
+ * was. An export without enrollments, and one of the next term alone, are a mistake. */
+static void
+test_over(void **state)
+{
+	static const struct { const char *dates; size_t notes; bool taken; } cases[] = {
+		{ "2025-09-01,2026-09-21", 1, true },
+		{ "2025-09-01,2026-07-31", 1, true },
+		{ "2026-09-22,2027-07-31", 0, false },
+		{ NULL, 0, false },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *d = cases[i].dates;
+		char *text = d == NULL ? mem_strdup("sourcedId,status,classSourcedId,userSourcedId,role\n") :
+		    mem_printf("sourcedId,status,classSourcedId,userSourcedId,role,beginDate,endDate\n"
+		    "e1,,c1,t1,teacher,%s\ne2,,c1,s1,student,%s\n", d, d);
+		struct roster *r;
+
+		source_file(folder, "enrollments.csv", str_of(text));
+		mem_free(text);
+		if (!cases[i].taken) {
+			refused(folder, "nobody could read anything");
+			continue;
+		}
+		r = taken(folder);
+		assert_int_equal(roster_students(r), 0);
+		assert_int_equal(roster_people(r), 0);
+		assert_int_equal(roster_noted(r), cases[i].notes);
+		roster_free(r);
+	}
+}
+
+/* Two ids that are the same up to a NUL would become one child. */
+static void
+test_nul(void **state)
+{
+	(void)state;
+	source_file(folder, "users.csv", STR_LIT("sourcedId,status,role,givenName,familyName\n"
+	    "s1\0a,,student,,\ns1\0b,,student,,\n"));
+	refused(folder, "users.csv:2: a NUL byte");
+	source_file(folder, "users.csv", STR_LIT("sourcedId,status,role,givenName,familyName\r"
+	    "s1,,student,A,B\r"));
+	refused(folder, "users.csv:1: a carriage return without a line feed");
+	source_file(folder, "users.csv", STR_LIT("\xff\xfes\0o\0u\0r\0c\0e\0"));
+	refused(folder, "users.csv:1: byte 0 of the file is not UTF-8");
 }
 
 /* References that lead nowhere are noted, people who may not sign in read nothing. */
@@ -356,6 +410,11 @@ test_zip_refused(void **state)
 	}
 	assert_int_equal(zip_close(zip), 0);
 	refused(path, "more than 1000 files");
+	zip = packed_new(path);
+	packed_add(zip, "../../manifest.csv", "x", 1);
+	assert_int_equal(zip_file_set_encryption(zip, 0, ZIP_EM_AES_256, "secret"), 0);
+	assert_int_equal(zip_close(zip), 0);
+	refused(path, "manifest.csv: cannot be unpacked");
 	source_file(folder, "x.zip", STR_LIT("class,role,id,jid,name\n"));
 	refused(path, "neither a folder nor a zip file");
 	zip_folder(folder, path);
@@ -419,6 +478,8 @@ main(void)
 		WITH_FOLDER(test_identities),
 		WITH_FOLDER(test_dates),
 		WITH_FOLDER(test_terms),
+		WITH_FOLDER(test_over),
+		WITH_FOLDER(test_nul),
 		WITH_FOLDER(test_notes),
 		WITH_FOLDER(test_refused),
 		WITH_FOLDER(test_files_missing),

@@ -34,6 +34,9 @@ struct pg_events {
 /* What is wrong with conninfo, whose answer the caller mem_free()s; NULL when
  * nothing. Knows nothing of servers. */
 char *pg_conninfo_wrong(const char *conninfo);
+/* Whether the server is on this machine; others are only reached by TLS, unless conninfo
+ * itself says another sslmode. */
+bool pg_conninfo_local(const char *conninfo);
 
 struct pg_link *pg_link_new(struct loop *l, const struct pg_options *o,
     const struct pg_events *on, void *arg);

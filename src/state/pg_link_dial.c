@@ -3,6 +3,7 @@
  * libpq would do it on the loop. */
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <stdlib.h>
 
 #include "base/crypt.h"
 #include "base/log.h"
@@ -53,6 +54,52 @@ pg_conninfo_wrong(const char *conninfo)
 	return why;
 }
 
+/* Whether nobody stands between us and a host. */
+static bool
+pg_host_is_local(const char *host)
+{
+	struct in6_addr six;
+	struct in_addr four;
+
+	if (inet_pton(AF_INET, host, &four) == 1)
+		return (ntohl(four.s_addr) >> 24) == 127;
+	if (inet_pton(AF_INET6, host, &six) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&six);
+	return *host == '\0' || *host == '/' || *host == '@' || strcmp(host, "localhost") == 0;
+}
+
+/* Of addresses and names with commas between them, every one. */
+static bool
+pg_hosts_are_local(const char *hosts)
+{
+	char *all = mem_strdup(hosts), *rest = all, *one;
+	bool local = true;
+
+	while (local && (one = strsep(&rest, ",")) != NULL)
+		local = pg_host_is_local(one);
+	mem_free(all);
+	return local;
+}
+
+/* host and hostaddr where they are; the environment stands in for each. What a service
+ * file says is not known here. */
+bool
+pg_conninfo_local(const char *conninfo)
+{
+	static const char *const keys[][2] = { { "host", "PGHOST" }, { "hostaddr", "PGHOSTADDR" } };
+	PQconninfoOption *all = PQconninfoParse(conninfo, NULL);
+	bool local = all != NULL && pg_value(all, "service") == NULL && getenv("PGSERVICE") == NULL;
+
+	for (size_t i = 0; local && i < 2; i++) {
+		const char *hosts = pg_value(all, keys[i][0]);
+
+		hosts = hosts != NULL ? hosts : getenv(keys[i][1]);
+		local = hosts == NULL || pg_hosts_are_local(hosts);
+	}
+	PQconninfoFree(all);
+	return local;
+}
+
 /* ---- the connection ---- */
 
 /* What the server tells beside answers quotes tables and rows at times: not for the log. */
@@ -86,15 +133,6 @@ pg_connect_step(struct pg_link *k)
 		loop_poll_want(k->poll, next == PGRES_POLLING_READING, next == PGRES_POLLING_WRITING);
 }
 
-/* Whether nobody stands between us and the host. */
-static bool
-pg_is_local(const char *host)
-{
-	return host == NULL || *host == '\0' || *host == '/' || *host == '@' ||
-	    strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-	    str_starts(str_of(host), "127.");
-}
-
 enum { PG_PAIRS = 8 };
 
 struct pg_pairs {
@@ -114,11 +152,11 @@ pg_pair(struct pg_pairs *p, const char *key, const char *value)
 /* What stands before conninfo is overridden by it, what stands behind overrides it.
  * libpq answers at once: every address is a number. */
 static PGconn *
-pg_start(const struct pg_link *k, const char *host, const struct pg_lookup *q, const char *password)
+pg_start(const struct pg_link *k, const struct pg_lookup *q, const char *password)
 {
 	struct pg_pairs p = { .n = 0 };
 
-	pg_pair(&p, "sslmode", pg_is_local(host) ? "prefer" : "require");
+	pg_pair(&p, "sslmode", pg_conninfo_local(k->conninfo) ? "prefer" : "require");
 	pg_pair(&p, "fallback_application_name", "lectern");
 	pg_pair(&p, "dbname", k->conninfo);
 	pg_pair(&p, "client_encoding", "UTF8");
@@ -129,7 +167,7 @@ pg_start(const struct pg_link *k, const char *host, const struct pg_lookup *q, c
 }
 
 static void
-pg_dial(struct pg_link *k, const char *host, const struct pg_lookup *q)
+pg_dial(struct pg_link *k, const struct pg_lookup *q)
 {
 	char *why = NULL, *password = NULL;
 
@@ -138,7 +176,7 @@ pg_dial(struct pg_link *k, const char *host, const struct pg_lookup *q)
 		pg_down(k, why);
 		return;
 	}
-	k->pg = pg_start(k, host, q, password);
+	k->pg = pg_start(k, q, password);
 	if (password != NULL)
 		mem_wipe(password, strlen(password));
 	mem_free(password);
@@ -198,7 +236,7 @@ pg_lookup_done(void *arg)
 		} else {
 			buf_byte(&q->hosts, '\0');
 			buf_byte(&q->addresses, '\0');
-			pg_dial(k, q->host, q);
+			pg_dial(k, q);
 		}
 	}
 	pg_lookup_free(q);
@@ -233,7 +271,7 @@ pg_attempt(struct pg_link *k)
 	else if (host != NULL && pg_value(all, "hostaddr") == NULL && pg_is_name(host))
 		pg_resolve(k, host);
 	else
-		pg_dial(k, host, NULL);
+		pg_dial(k, NULL);
 	PQconninfoFree(all);
 	mem_free(wrong);
 }

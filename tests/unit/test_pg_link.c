@@ -398,6 +398,39 @@ test_conninfo(void **state)
 	wait_down("postgres.conninfo: it holds a password");
 }
 
+/* What leaves the machine goes by TLS, however the server is named. */
+static void
+test_local(void **state)
+{
+	static const struct { const char *text; bool local; } cases[] = {
+		{ "dbname=x", true },
+		{ "host=/run/postgresql", true },
+		{ "host=localhost", true },
+		{ "host=127.8.9.1", true },
+		{ "host=::1", true },
+		{ "host=localhost hostaddr=127.0.0.1", true },
+		{ "host=db.test hostaddr=127.0.0.1", false },
+		{ "host=127.0.0.1,::1", true },
+		{ "host=db.test", false },
+		{ "host=127.db.test", false },
+		{ "host=10.0.0.1", false },
+		{ "hostaddr=10.0.0.1", false },
+		{ "host=localhost hostaddr=10.0.0.1", false },
+		{ "host=127.0.0.1,10.0.0.1", false },
+		{ "service=school", false },
+		{ "nonsense", false },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		if (pg_conninfo_local(cases[i].text) != cases[i].local)
+			fail_msg("%s", cases[i].text);
+	assert_int_equal(setenv("PGHOST", "db.test", 1), 0);
+	assert_false(pg_conninfo_local("dbname=x"));
+	assert_true(pg_conninfo_local("host=localhost"));
+	assert_int_equal(unsetenv("PGHOST"), 0);
+}
+
 /* ---- freed in the middle ---- */
 
 static void
@@ -475,6 +508,7 @@ main(void)
 		PG_TEST(test_password),
 		PG_TEST(test_places),
 		PG_TEST(test_conninfo),
+		cmocka_unit_test(test_local),
 		PG_TEST(test_freed),
 	};
 	return cmocka_run_group_tests(tests, postgres_setup, postgres_teardown);

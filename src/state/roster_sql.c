@@ -60,8 +60,7 @@ sql_identity_row(struct roster *r, struct map *aliases, const struct str *cells,
 	struct sql_aliases *a = map_get(aliases, cells[0]);
 
 	(void)r;
-	if (number > ROSTER_ROWS_MAX)
-		return "more rows than a roster may have, expected at most 1000000";
+	(void)number;
 	if (a == NULL) {
 		MEM_NEW(a);
 		map_put(aliases, cells[0], a);
@@ -162,6 +161,7 @@ roster_sql_free(struct roster_sql *q)
 bool
 roster_sql_row(struct roster_sql *q, size_t read, const struct str *cells)
 {
+	struct str known[ROSTER_SQL_COLUMNS];
 	const char *wrong;
 
 	if (q->why != NULL || (read > 0 && !q->has_version))
@@ -169,7 +169,10 @@ roster_sql_row(struct roster_sql *q, size_t read, const struct str *cells)
 	if (read != q->read)
 		q->rows = 0;
 	q->read = read;
-	wrong = roster_sql_reads[read].row(q->roster, q->aliases, cells, ++q->rows);
+	for (size_t i = 0; i < roster_sql_reads[read].columns; i++)
+		known[i] = cells[i].p != NULL ? cells[i] : STR_LIT("");
+	wrong = ++q->rows > ROSTER_ROWS_MAX ? "more rows than a roster may have, expected at most 1000000" :
+	    roster_sql_reads[read].row(q->roster, q->aliases, known, q->rows);
 	if (wrong != NULL)
 		q->why = mem_printf("%s: row %zu of %s: %s", q->source, q->rows,
 		    roster_sql_reads[read].what, wrong);

@@ -88,7 +88,8 @@ struct roster_watch {
 	void *arg;
 };
 
-/* Whether it is the same file as at the last look. */
+/* Whether it is the same file as at the last look, and not one that was copied into
+ * it, which SQLite cannot notice. */
 static bool
 rosterlite_same_file(struct roster_watch *w)
 {
@@ -97,7 +98,9 @@ rosterlite_same_file(struct roster_watch *w)
 
 	if (stat(w->file, &now) != 0)
 		now = (struct stat){ .st_ino = 0 };
-	same = now.st_ino == w->seen.st_ino && now.st_dev == w->seen.st_dev;
+	same = now.st_ino == w->seen.st_ino && now.st_dev == w->seen.st_dev &&
+	    now.st_size == w->seen.st_size && now.st_mtim.tv_sec == w->seen.st_mtim.tv_sec &&
+	    now.st_mtim.tv_nsec == w->seen.st_mtim.tv_nsec;
 	w->seen = now;
 	return same;
 }

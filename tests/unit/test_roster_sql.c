@@ -383,6 +383,40 @@ test_watch(void **state)
 
 /* ---- PostgreSQL's own ---- */
 
+/* Another database of the same age copied into the file, as an administrator does. */
+static void
+test_copied(void **state)
+{
+	struct watching w = { .loop = loop_new() };
+	struct loop_timer *guard = loop_timer_new(w.loop, never_cb, NULL);
+	struct roster_options o = options();
+	char other[160], *copy, *why = NULL;
+	struct roster_watch *watch;
+	(void)state;
+
+	init();
+	rig->exec("INSERT INTO lectern_courses VALUES ('x', NULL)");
+	snprintf(other, sizeof other, "%s.other", file);
+	copy = mem_printf("cp '%s' '%s'", file, other);
+	assert_int_equal(system(copy), 0);
+	mem_free(copy);
+	rig->clear();
+	init();
+	rig->exec("BEGIN;" ROWS "COMMIT;");
+	watch = roster_sqlite.watch(w.loop, &o, changed_cb, &w, &why);
+	assert_non_null(watch);
+	loop_timer_once(guard, NEVER_MS);
+	copy = mem_printf("cp '%s' '%s'", other, file);
+	assert_int_equal(system(copy), 0);
+	mem_free(copy);
+	wait_change(&w, 1);
+	roster_sqlite.close(watch);
+	loop_timer_free(guard);
+	loop_free(w.loop);
+	unlink(other);
+	refused("no rows");
+}
+
 static void
 test_postgres_trouble(void **state)
 {
@@ -461,7 +495,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH(test_load), BOTH(test_save), BOTH(test_save_same_ids), BOTH(test_refused),
-		BOTH(test_empty), BOTH(test_large), BOTH(test_watch), PG(test_postgres_trouble),
+		BOTH(test_empty), BOTH(test_large), BOTH(test_watch), LITE(test_copied), PG(test_postgres_trouble),
 		cmocka_unit_test(test_manual),
 	};
 	return cmocka_run_group_tests(tests, postgres_setup, postgres_teardown);

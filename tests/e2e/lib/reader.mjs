@@ -24,6 +24,7 @@ export class Reader {
 		const { xmpp } = instance.describe();
 		const [username] = user.jid.split('@');
 		this.client = client({ service: xmpp.websocket, domain: xmpp.domain, username, password: user.password, resource });
+		this.client.timeout = 15_000; // for each step of a login; after one that fails it stays where it is
 		this.items = new Map();  // "node id" -> payload
 		this.newest = new Map(); // "node id" -> seq, also of items that are gone
 		this.received = [];      // every item in order: {node, id, payload}
@@ -34,10 +35,14 @@ export class Reader {
 	}
 
 	async start() {
-		this.online = new Promise((r) => this.client.once('online', r));
 		await this.client.start();
+		await this.managed();
 		return this;
 	}
+
+	/** Before anything is sent: the client forgets what it counted before stream management is on, and
+	 *  the server ends the stream when the counts differ. */
+	managed() { return waitFor(() => this.client.streamManagement.enabled, 'stream management', 15_000); }
 
 	onStanza(stanza) {
 		const event = stanza.is('message') && stanza.getChild('event', EVENT);
@@ -86,11 +91,7 @@ export class Reader {
 	/** Says to its server that it is there, now and whenever its stream is new, so that messages to
 	 *  the account come to it. */
 	available() {
-		// The client forgets what it counted before stream management is on, and Prosody ends the stream then.
-		const say = async () => {
-			await waitFor(() => this.client.streamManagement.enabled, 'stream management', 15_000);
-			await this.client.send(xml('presence'));
-		};
+		const say = () => this.managed().then(() => this.client.send(xml('presence')));
 		this.client.on('online', () => say().catch(() => {}));
 		return say();
 	}
@@ -133,6 +134,7 @@ export async function startDashboard(instance, user, nodes) {
 	reader.client.on('online', async () => {
 		const mine = ++stream; // nothing may be sent into the next stream before that one is authenticated
 		const lost = () => stream !== mine || reader.client.status !== 'online';
+		await reader.managed().catch(() => {});
 		for (const service of new Set(nodes.map(([s]) => s))) if (!lost()) await reader.presence(service).catch(() => {});
 		for (const [service, node] of nodes)
 			await waitFor(async () => lost() || (await reader.refusal(reader.subscribe(service, node))) === null, `subscription to ${node}`).catch(() => {});

@@ -64,7 +64,8 @@ async function journalOf(n) {
 async function withStudents(seed, options) {
 	const d = await instance({ ...options, seed });
 	const replay = d.startSeconds;
-	const written = () => waitFor(() => d.status().states.dirty === 0, 'the states to be written', 120_000);
+	const settled = ({ dirty, hot, state_cache: bound }) => dirty === 0 && (bound === 0 || hot <= bound);
+	const written = () => waitFor(() => settled(d.status().states), 'the states to be written and the cold students out', 300_000);
 	await written();
 	await d.lecternd.stop();
 	await d.startLecternd();

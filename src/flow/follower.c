@@ -271,5 +271,6 @@ follower_status(const struct follower *f, struct jsonw *w)
 	jsonw_kbool(w, "follows", true);
 	jsonw_kuint(w, "nodes_whole", whole);
 	jsonw_kuint(w, "nodes_waiting", map_size(f->nodes) - whole);
+	jsonw_kuint(w, "students", hub_mirror_students(f->hub));
 	jsonw_kuint(w, "items_unreadable", f->unreadable);
 }

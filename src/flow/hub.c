@@ -36,6 +36,7 @@ hub_warm_cb(void *arg, struct student *t)
 	for (struct state *s = t->states; s != NULL; s = s->of_student)
 		if (s->watch == NULL && !s->reducer->internal)
 			hub_state_look(h, s);
+	hub_mirror_warm(h, t);
 }
 
 struct hub *

@@ -46,7 +46,7 @@ void hub_shown(struct hub *h, const char *door, struct str reader, struct str no
 void hub_spread(struct hub *h);
 
 /* One item of a node as a door sends it. Borrowed; valid in the call. The seq
- * of an item never goes back; of `_roster` items it grows with each roster,
+ * of an item never goes back but after a purge; of `_roster` items it grows with each roster,
  * also over restarts. */
 struct hub_item {
 	const char *id;
@@ -147,7 +147,8 @@ typedef bool hub_item_cb(void *arg, const struct hub_item *item);
 enum err hub_items(struct hub *h, struct str node, struct str reader, hub_item_cb *cb, void *arg);
 
 /* ---- states of another daemon: in the nodes like the engine's, and nowhere else.
- * Of a state that the engine has, too, its own counts. ---- */
+ * Of a state that the engine has, too, its own counts, from the moment it is there; a
+ * student whose states are away shows none until they are back. ---- */
 
 struct hub_mirrored;
 struct hub_mirror_value {
@@ -162,6 +163,8 @@ struct hub_mirrored *hub_mirror_take(struct hub *h, const struct reducer *r, str
 void hub_mirror_release(struct hub_mirrored *m);
 /* Its value; one that is not newer changes nothing. false when it does not read. */
 bool hub_mirror_set(struct hub_mirrored *m, const struct hub_mirror_value *v);
+/* Of so many students there is something. */
+size_t hub_mirror_students(const struct hub *h);
 
 /* The ids of all items of a node that the roster has, in order, whoever asks. */
 typedef void hub_id_cb(void *arg, const char *id);

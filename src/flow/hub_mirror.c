@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* hub_mirror: states that another daemon folds and this one only shows. They are in
  * the nodes of the hub like the engine's, and nowhere else: not in the journal, the
- * store, a snapshot or the digest. A state of our own hides the mirrored one. */
+ * store, a snapshot or the digest. A state of our own hides the mirrored one. Of a
+ * student whose own states are away nobody knows which those are: until they are
+ * back, what is mirrored of him is not shown. */
 #include "base/mem.h"
 #include "flow/hub_priv.h"
+
+struct hub_mirror_student {
+	struct student is; /* its mirrored states are in the list */
+	size_t refs;       /* of hub_mirrored */
+};
 
 struct hub_mirrored {
 	struct hub *hub;
 	char *key; /* as in hub_mirror_key */
 	const struct reducer *reducer;
-	struct student *student;
+	struct hub_mirror_student *student;
 	char *scope;     /* as it stands in the item's id */
 	struct state *s; /* NULL: no value yet, or hidden */
 	bool hidden;
@@ -25,17 +32,33 @@ hub_mirror_key(struct buf *out, const struct reducer *r, struct str id)
 	return buf_view(out);
 }
 
-static struct student *
-hub_mirror_student(struct hub *h, struct str pseudonym)
+static struct hub_mirror_student *
+hub_mirror_student_take(struct hub *h, struct str pseudonym)
 {
-	struct student *t = map_get(h->mirror_students, pseudonym);
+	struct hub_mirror_student *t = map_get(h->mirror_students, pseudonym);
 
-	if (t != NULL)
-		return t;
-	MEM_NEW(t);
-	memcpy(t->pseudonym, pseudonym.p, PSEUDONYM_LEN);
-	map_put(h->mirror_students, pseudonym, t);
+	if (t == NULL) {
+		MEM_NEW(t);
+		memcpy(t->is.pseudonym, pseudonym.p, PSEUDONYM_LEN);
+		map_put(h->mirror_students, pseudonym, t);
+	}
+	t->refs++;
 	return t;
+}
+
+static void
+hub_mirror_student_release(struct hub *h, struct hub_mirror_student *t)
+{
+	if (--t->refs > 0)
+		return;
+	map_remove(h->mirror_students, str_of(t->is.pseudonym));
+	mem_free(t);
+}
+
+size_t
+hub_mirror_students(const struct hub *h)
+{
+	return map_size(h->mirror_students);
 }
 
 static struct hub_mirrored *
@@ -48,7 +71,7 @@ hub_mirror_new(struct hub *h, const struct reducer *r, struct str id, struct str
 	m->hub = h;
 	m->key = mem_str(key);
 	m->reducer = r;
-	m->student = hub_mirror_student(h, (struct str){ id.p, PSEUDONYM_LEN });
+	m->student = hub_mirror_student_take(h, (struct str){ id.p, PSEUDONYM_LEN });
 	if (scope.n > 0)
 		scope = (struct str){ scope.p + 1, scope.n - 1 };
 	m->scope = mem_str(scope);
@@ -78,7 +101,7 @@ hub_mirror_take(struct hub *h, const struct reducer *r, struct str id)
 static void
 hub_mirror_drop_state(struct hub_mirrored *m)
 {
-	struct state **at = &m->student->states;
+	struct state **at = &m->student->is.states;
 
 	while (*at != m->s)
 		at = &(*at)->of_student;
@@ -99,50 +122,61 @@ hub_mirror_release(struct hub_mirrored *m)
 		hub_mirror_drop_state(m);
 	}
 	map_remove(h->mirrored, str_of(m->key));
+	hub_mirror_student_release(h, m->student);
 	mem_free(m->key);
 	mem_free(m->scope);
 	mem_free(m);
 }
 
-/* Whether the engine has the item's state from its own journal. */
-static bool
-hub_mirror_is_own(const struct hub_mirrored *m)
+static struct student *
+hub_mirror_own(const struct hub *h, const struct hub_mirror_student *t)
 {
-	const struct student *t = engine_by_pseudonym(m->hub->engine, str_of(m->student->pseudonym));
-	const char *id = m->key + strlen(m->reducer->id) + 1;
-	char own[ITEM_ID_MAX + 1];
+	return engine_by_pseudonym(h->engine, str_of(t->is.pseudonym));
+}
 
-	for (const struct state *s = t != NULL ? t->states : NULL; s != NULL; s = s->of_student) {
-		if (s->reducer != m->reducer)
+/* Whether the student has a state of his own that is this item. */
+static bool
+hub_mirror_is_own(const struct student *own, const struct reducer *r, const char *id)
+{
+	char each[ITEM_ID_MAX + 1];
+
+	for (const struct state *s = own != NULL ? own->states : NULL; s != NULL; s = s->of_student) {
+		if (s->reducer != r)
 			continue;
-		node_item_id(NODE_CLASS, s, own);
-		if (strcmp(own, id) == 0)
+		node_item_id(NODE_CLASS, s, each);
+		if (strcmp(each, id) == 0)
 			return true;
 	}
 	return false;
 }
 
+/* Into the nodes that it belongs to. hub_mirror_warm shows it when it has to wait. */
 static void
 hub_mirror_show(struct hub_mirrored *m)
 {
-	if (m->s->watch == NULL)
-		hub_state_look(m->hub, m->s);
-	else
+	struct student *own = hub_mirror_own(m->hub, m->student);
+
+	if (m->s->watch != NULL)
 		hub_state_spread(m->s);
+	else if (own == NULL || own->cold == NULL)
+		hub_state_look(m->hub, m->s);
+	else if (map_size(m->hub->nodes) > 0)
+		cold_want(m->hub->engine, own);
 }
 
 static void
 hub_mirror_make_state(struct hub_mirrored *m)
 {
-	m->s = engine_foreign_new(m->reducer, m->student, str_of(m->scope));
-	m->s->of_student = m->student->states;
-	m->student->states = m->s;
+	m->s = engine_foreign_new(m->reducer, &m->student->is, str_of(m->scope));
+	m->s->of_student = m->student->is.states;
+	m->student->is.states = m->s;
 }
 
 bool
 hub_mirror_set(struct hub_mirrored *m, const struct hub_mirror_value *v)
 {
-	m->hidden = m->hidden || (m->s == NULL && hub_mirror_is_own(m));
+	m->hidden = m->hidden || (m->s == NULL && hub_mirror_is_own(hub_mirror_own(m->hub, m->student),
+	    m->reducer, m->key + strlen(m->reducer->id) + 1));
 	if (m->hidden || (m->s != NULL && m->s->seq >= v->seq))
 		return true;
 	if (m->s == NULL)
@@ -176,17 +210,36 @@ hub_mirror_hide(struct hub *h, const struct state *own)
 	m->hidden = true;
 	if (m->s == NULL)
 		return;
-	hub_state_forget(m->s);
+	hub_state_forget(m->s, m->s->seq >= own->seq);
 	hub_mirror_drop_state(m);
+}
+
+/* The student's own states are there. */
+void
+hub_mirror_warm(struct hub *h, const struct student *own)
+{
+	const struct hub_mirror_student *t = map_get(h->mirror_students, str_of(own->pseudonym));
+
+	for (struct state *s = t != NULL ? t->is.states : NULL; s != NULL; s = s->of_student)
+		if (s->watch == NULL)
+			hub_state_look(h, s);
 }
 
 void
 hub_mirror_states(struct hub *h, const struct roster_student *rs, const struct reducer *r,
     hub_state_cb *cb, void *arg)
 {
-	const struct student *t = map_get(h->mirror_students, str_of(rs->pseudonym));
+	const struct hub_mirror_student *t = map_get(h->mirror_students, str_of(rs->pseudonym));
+	const struct student *own = engine_student(h->engine, str_of(rs->id));
+	char id[ITEM_ID_MAX + 1];
 
-	for (struct state *s = t != NULL ? t->states : NULL; s != NULL; s = s->of_student)
-		if (s->reducer == r)
+	if (own != NULL && own->cold != NULL)
+		return;
+	for (struct state *s = t != NULL ? t->is.states : NULL; s != NULL; s = s->of_student) {
+		if (s->reducer != r)
+			continue;
+		node_item_id(NODE_CLASS, s, id);
+		if (!hub_mirror_is_own(own, r, id))
 			cb(arg, s);
+	}
 }

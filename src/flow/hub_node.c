@@ -379,10 +379,15 @@ hub_state_leave(struct state *s)
 }
 
 void
-hub_state_forget(struct state *s)
+hub_state_forget(struct state *s, bool purge)
 {
 	struct hub_watch *w;
 
-	while ((w = s->watch) != NULL && w != &hub_nobody)
-		hub_member_remove(w->link[0].node, w->link[0].at);
+	while ((w = s->watch) != NULL && w != &hub_nobody) {
+		struct hub_link at = w->link[0];
+
+		hub_member_remove(at.node, at.at);
+		if (purge)
+			hub_node_purge(at.node);
+	}
 }

@@ -132,7 +132,7 @@ struct hub {
 	struct map *nodes;   /* struct hub_node by name */
 	struct map *readers; /* struct hub_reader by JID */
 	struct map *mirrored; /* struct hub_mirrored by reducer and item id */
-	struct map *mirror_students; /* struct student by pseudonym */
+	struct map *mirror_students; /* struct hub_mirror_student by pseudonym */
 	TAILQ_HEAD(, hub_door) doors, dead_doors;
 	struct hub_queue ready; /* have something to send and may */
 	struct hub_queue ending, dead;
@@ -174,7 +174,9 @@ void hub_state_look(struct hub *h, struct state *s);
 /* The state leaves all its nodes: its items are retracted; or are another state's
  * at once. */
 void hub_state_leave(struct state *s);
-void hub_state_forget(struct state *s);
+/* The same without a retraction, as another one is the item; purge: its seq is not
+ * above this one's, so readers are told that nothing they have counts. */
+void hub_state_forget(struct state *s, bool purge);
 /* A state that has been looked at changed. */
 void hub_state_spread(struct state *s);
 
@@ -186,6 +188,8 @@ void hub_node_states(struct hub *h, const struct node *is, hub_state_cb *cb, voi
 
 /* The engine has this state now: a mirrored one goes. */
 void hub_mirror_hide(struct hub *h, const struct state *own);
+/* The student's states are in memory again, and were looked at. */
+void hub_mirror_warm(struct hub *h, const struct student *own);
 void hub_mirror_states(struct hub *h, const struct roster_student *rs, const struct reducer *r,
     hub_state_cb *cb, void *arg);
 

@@ -59,9 +59,13 @@ struct daemon {
 	uint64_t started_ms;
 	struct journal_summary recovered;
 	char *reload_error; /* of the last reload, NULL when it went well */
+	bool error_of_roster; /* it was the roster that was refused */
 	struct daemon_load *load;       /* the reload under way, or NULL */
 	struct daemon_waiter *waiters;  /* for the one after it */
 	bool refresh;                   /* the roster changed meanwhile */
+	struct loop_timer *again;       /* the roster could not be read when it changed */
+	unsigned tries;                 /* since it could */
+	char copy_of[32];               /* the copy in force was made then; "": none is */
 	struct roster_watch *watch;     /* of the roster's source, or NULL */
 	const struct roster_backend *watched; /* whose that is */
 	struct loop_timer *seen_timer;  /* a roster of all students is behind */
@@ -96,11 +100,18 @@ bool daemon_roster(struct daemon *d, char **why);
 void daemon_roster_free(struct daemon *d);
 /* After a commit: students may have come whom a roster of all lacks. */
 void daemon_roster_seen(struct daemon *d);
+/* Whether the configurations name the same source. */
+bool daemon_roster_same(const struct conf *a, const struct conf *b);
 /* What a load needs: who was seen, too; given back to daemon_roster_options_free. */
 struct roster_options daemon_roster_options(const struct daemon *d, const struct conf *c);
 void daemon_roster_options_free(struct roster_options *o);
-/* Listens to the source that the configuration names now. */
+/* Listens to the source that the configuration names now; what changed before is
+ * not told. */
 void daemon_roster_watch(struct daemon *d);
+/* Why the roster cannot be read, and of a copy that is in force instead; mem_free it. */
+char *daemon_roster_trouble(const struct daemon *d, const char *why);
+/* A load of what changed went wrong: it is tried again, less and less often. */
+void daemon_roster_retry(struct daemon *d);
 void daemon_roster_say(const struct daemon *d);
 
 /* daemon_reload.c */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon_priv.h"
+#include "state/roster_copy.h"
 
 bool
 daemon_auth_open(struct daemon *d, const struct conf *c, struct auth **out, char **why)
@@ -33,6 +34,9 @@ daemon_swap_roster(struct daemon *d, struct roster *roster)
 	struct roster *old = d->roster;
 
 	d->roster = roster;
+	d->copy_of[0] = '\0';
+	d->tries = 0;
+	loop_timer_stop(d->again);
 	ingest_reconf(d->ingest, d->conf, d->rules, roster);
 	hub_set_roster(d->hub, roster);
 	roster_free(old);
@@ -49,7 +53,10 @@ daemon_swap(struct daemon *d, struct conf *conf, struct roster *roster, struct i
 	d->rules = rules;
 	daemon_about(d);
 	daemon_swap_roster(d, roster);
-	daemon_roster_watch(d);
+	if (!daemon_roster_same(old_conf, conf)) {
+		daemon_roster_watch(d);
+		d->refresh = d->watch != NULL; /* it may have changed since it was read */
+	}
 	if (old_conf != d->start)
 		conf_free(old_conf);
 	ident_rules_free(old_rules);
@@ -83,6 +90,7 @@ struct daemon_load {
 	const char *backend;
 	struct roster *roster;
 	char *why;
+	char *copy_why; /* why no copy of it could be kept */
 };
 
 static void
@@ -142,16 +150,25 @@ daemon_take(struct daemon *d, struct daemon_load *l)
 	return true;
 }
 
+/* all: with the configuration. What is wrong with that is not mended by a roster that
+ * is right. */
 static void
-daemon_say_reloaded(struct daemon *d, bool all, const char *why)
+daemon_say_reloaded(struct daemon *d, bool all, bool of_roster, const char *why)
 {
-	mem_free(d->reload_error);
-	d->reload_error = mem_strdup(why);
+	char *error = why != NULL ? daemon_roster_trouble(d, why) : NULL;
+	bool told = error != NULL && d->reload_error != NULL && strcmp(error, d->reload_error) == 0;
+
+	if (why != NULL || all || d->error_of_roster) {
+		mem_free(d->reload_error);
+		d->reload_error = mem_strdup(error);
+		d->error_of_roster = of_roster;
+	}
+	mem_free(error);
 	if (why == NULL)
 		log_notice("reloaded%s%s roster=%s students=%zu classes=%zu", all ? " conf=" : "",
 		    all ? d->conf->path : "", roster_place(d->conf), roster_students(d->roster),
 		    roster_classes(d->roster));
-	else
+	else if (all || !told) /* what is tried again need not be told again */
 		log_error("reload refused, the old configuration and roster stay: %s", why);
 }
 
@@ -162,6 +179,7 @@ daemon_load_free(struct daemon_load *l)
 	roster_free(l->roster);
 	conf_free(l->conf);
 	mem_free(l->why);
+	mem_free(l->copy_why);
 	mem_free(l);
 }
 
@@ -174,6 +192,7 @@ daemon_load_done_cb(void *arg)
 	struct daemon *d = l->d;
 	struct daemon_waiter *waiters = l->waiters;
 	bool all = l->conf != NULL || l->backend == NULL;
+	bool of_roster = l->backend != NULL && l->roster == NULL;
 
 	if (d->left) {
 		daemon_waiters_end(waiters, false, NULL);
@@ -184,20 +203,28 @@ daemon_load_done_cb(void *arg)
 		mem_free(l->why);
 		l->why = NULL;
 	}
-	daemon_say_reloaded(d, all, l->why);
+	if (l->copy_why != NULL)
+		log_warning("no copy of the roster could be kept for a start without its source: %s",
+		    l->copy_why);
+	daemon_say_reloaded(d, all, of_roster, l->why);
+	if (of_roster && !all)
+		daemon_roster_retry(d);
 	d->load = NULL;
 	daemon_waiters_end(waiters, true, l->why);
 	daemon_load_free(l);
 	daemon_load_next(d);
 }
 
-/* In the pool. */
+/* In the pool. The copy comes first: it may never be of an older roster than the one
+ * in force. */
 static void
 daemon_load_cb(void *arg)
 {
 	struct daemon_load *l = arg;
 
 	l->roster = roster_load(l->backend, &l->options, &l->why);
+	if (l->roster != NULL)
+		roster_copy_put(l->backend, &l->options, l->roster, &l->copy_why);
 }
 
 static void

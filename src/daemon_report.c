@@ -17,6 +17,7 @@ daemon_report_roster(const struct daemon *d, struct jsonw *w)
 	jsonw_kuint(w, "version", roster_version(d->roster));
 	jsonw_kuint(w, "classes", roster_classes(d->roster));
 	jsonw_kuint(w, "students", roster_students(d->roster));
+	jsonw_kz(w, "copy_of", d->copy_of[0] != '\0' ? d->copy_of : NULL);
 	jsonw_kz(w, "reload_error", d->reload_error);
 	jsonw_object_end(w);
 }

@@ -83,6 +83,7 @@ struct roster_watch;
  * so that a thread of the pool can run them. What a backend lacks is NULL. */
 struct roster_backend {
 	const char *name;
+	bool remote; /* a server's: it may be away at the start, so a copy is kept (roster_copy) */
 	struct roster *(*load)(const struct roster_options *o, char **why);
 	/* On the loop: calls changed(arg) through it whenever the source says that it
 	 * changed, until close. Failures are the log's and are tried again. */

@@ -308,6 +308,7 @@ rosterpg_save(const struct roster_options *o, const struct roster *r, char **why
 
 const struct roster_backend roster_postgres = {
 	.name = "postgres",
+	.remote = true,
 	.load = rosterpg_load,
 	.watch = rosterpg_watch,
 	.close = rosterpg_close,

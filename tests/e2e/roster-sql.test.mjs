@@ -2,6 +2,8 @@
 // roster-sql: a daemon whose roster and users are in SQLite or PostgreSQL: a change there is in force without
 // a reload; one that is wrong, or a database that is away, leaves the old one in force and is told.
 import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { Student } from '../../tools/class.mjs';
 import { ROSTERS } from '../../tools/rosters.mjs';
 import { trySignIn } from '../../tools/feed.mjs';
 import { ok, same, waitFor, withEach } from './lib/rig.mjs';
@@ -46,6 +48,56 @@ async function away(i) {
 	ok(!i.lecternd.tail().includes(db.password), 'the log holds no password');
 }
 
+const states = (i, id) => i.ctl('states').split('\n').filter((l) => l.includes(`STUDENT:${id}`)).length;
+
+async function type(i, user) {
+	const s = new Student(i.events, user).connect();
+	await waitFor(() => s.live, `${user} to be live`);
+	s.type();
+	await waitFor(() => s.acked === s.seq, `the acks of ${user}`);
+	s.stop();
+}
+
+async function restart(i) {
+	await i.lecternd.stop();
+	await i.startLecternd();
+}
+
+/** The daemon starts before the database does. */
+async function early(i) {
+	const db = i.database;
+	const first = i.rosterRows()[1][2];
+	i.writeRoster(i.rosterRows());
+	db.sql(`INSERT INTO lectern_identities VALUES ('tc-testcase-alias', '${first}')`);
+	await waitFor(() => i.ctl('roster', 'show', '--student', 'tc-testcase-alias').includes(first), 'the alias');
+	await waitFor(() => students(i) === 3 && !i.status().roster.reload_error, 'the roster of the start');
+	i.ctl('reload');
+	await db.kill();
+	await restart(i);
+	const { roster } = i.status();
+	same([roster.students, roster.classes], [3, 1], 'a daemon that starts while the database is away has the roster as it was');
+	ok(/^\d{4}-.*Z$/.test(roster.copy_of) && /a copy of .* is in force until it can: PostgreSQL: /.test(roster.reload_error), `and its status says so: ${roster.reload_error}`);
+	ok(!roster.reload_error.includes(db.password), 'without the password');
+	same((fs.statSync(path.join(i.state, 'roster.copy')).mode & 0o777).toString(8), '600', 'nobody else can read the copy');
+	await type(i, 'alias');
+	ok(states(i, first) > 0 && states(i, 'tc-testcase-alias') === 0, 'events that come meanwhile are kept under the roster\'s id of who sends them');
+	await db.start();
+	await waitFor(() => i.status().roster.copy_of === null, 'the roster of the database');
+	same(i.status().roster.reload_error, null, 'when the database is there its roster is in force, without a reload');
+	i.writeRoster(more(i));
+	await waitFor(() => students(i) === 4, 'a student more');
+	ok(true, 'and its changes are noticed');
+	await db.kill();
+	await i.lecternd.stop();
+	fs.rmSync(path.join(i.state, 'roster.copy'));
+	let refused = '';
+	try { await i.startLecternd(); } catch (e) { refused = i.lecternd.tail(); }
+	ok(/cannot start: .*PostgreSQL: .*; and there is no copy of it in/.test(refused), 'without a copy it does not start: it could not tell who is who');
+	await db.start();
+	await i.startLecternd();
+	same(students(i), 4, 'and starts once the database is there');
+}
+
 /** What an administrator does with lecternctl. */
 async function administered(i) {
 	const csv = i.at('other.csv');
@@ -76,4 +128,5 @@ await withEach('roster-sql', [
 	i.writeRoster(i.rosterRows());
 	await waitFor(() => students(i) === 3, 'the roster of the start');
 	if (i.database) await away(i);
+	if (i.database) await early(i);
 });

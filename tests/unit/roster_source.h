@@ -318,4 +318,84 @@ source_files(const char *folder, const struct roster_row *rows, size_t n)
 			source_files_of(folder, rows, n, i);
 }
 
+/* ---- the sources of the contract: a CSV file, folders of OneRoster and of the reference ---- */
+
+static inline bool
+source_csv_write(const struct roster_options *o, const struct roster_row *rows, size_t n)
+{
+	char *version = source_version();
+	char *path = mem_printf("%s/roster.csv", version);
+	struct buf text = BUF_INIT(0);
+
+	buf_z(&text, "class,role,id,jid,name,title,email,given,family,alias\n");
+	for (size_t i = 0; i < n; i++)
+		source_csv_row(&text, &rows[i]);
+	source_file(version, "roster.csv", buf_view(&text));
+	assert_int_equal(rename(path, o->file), 0);
+	mem_free(path);
+	mem_free(version);
+	buf_free(&text);
+	return true;
+}
+
+static inline bool
+source_csv_spoil(const struct roster_options *o, enum roster_spoil how)
+{
+	struct stat st;
+
+	if (how == ROSTER_GONE)
+		return unlink(o->file) == 0;
+	assert_int_equal(stat(o->file, &st), 0);
+	return truncate(o->file, st.st_size - 2) == 0;
+}
+
+static inline bool
+source_oneroster_write(const struct roster_options *o, const struct roster_row *rows, size_t n)
+{
+	char *version = source_version();
+
+	source_oneroster(version, rows, n);
+	source_switch(o->file, version);
+	return true;
+}
+
+static inline bool
+source_oneroster_spoil(const struct roster_options *o, enum roster_spoil how)
+{
+	if (how == ROSTER_GONE)
+		return unlink(o->file) == 0;
+	source_cut(o->file, "enrollments.csv");
+	return true;
+}
+
+/* JSON has no bytes that are not text, and the file's name is the JID. */
+static inline bool
+source_files_write(const struct roster_options *o, const struct roster_row *rows, size_t n)
+{
+	char *version;
+
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].jid.n > 200)
+			return false; /* no file has such a name */
+	version = source_version();
+	source_files(version, rows, n);
+	source_switch(o->file, version);
+	return true;
+}
+
+static inline bool
+source_files_spoil(const struct roster_options *o, enum roster_spoil how)
+{
+	if (how == ROSTER_GONE)
+		return unlink(o->file) == 0;
+	source_cut(o->file, "courseroster-7b.json");
+	return true;
+}
+
+#define SOURCE_CONTRACTS                                                                           \
+	{ "csv", source_place, source_drop, source_csv_write, source_csv_spoil, true, true, true }, \
+	{ "oneroster", source_place, source_drop, source_oneroster_write, source_oneroster_spoil, true, \
+	    true, true },                                                                          \
+	{ "files", source_place, source_drop, source_files_write, source_files_spoil, false, false, true }
+
 #endif

@@ -365,34 +365,32 @@ roster_row_wrong(const struct roster_row *row)
 	return wrong;
 }
 
-/* The part behind the last '@', in lower case. */
 static bool
-roster_in_domain(struct str email, const char *domain)
+roster_in_domain(struct str jid, const char *domain)
 {
-	struct buf scratch = BUF_INIT(0);
-	struct str s = roster_known_as(email, &scratch);
 	size_t n = strlen(domain);
-	bool in = s.n > n + 1 && s.p[s.n - n - 1] == '@' && memcmp(s.p + s.n - n, domain, n) == 0;
 
-	buf_free(&scratch);
-	return in;
+	return jid.n > n + 1 && jid.p[jid.n - n - 1] == '@' &&
+	    memcmp(jid.p + jid.n - n, domain, n) == 0;
 }
 
 /* Appends the JID that the domain gives the row, if it does. */
 static void
 roster_made_jid(const struct roster *r, const struct roster_row *row, struct buf *out)
 {
-	struct buf made = BUF_INIT(0);
+	struct buf made = BUF_INIT(0), jid = BUF_INIT(0);
+	bool login = row->login.n > 0 && memchr(row->login.p, '@', row->login.n) == NULL;
 
-	if (r->domain == NULL || row->no_login)
+	if (r->domain == NULL || row->no_login || (!login && row->email.n == 0))
 		return;
-	if (row->login.n > 0 && memchr(row->login.p, '@', row->login.n) == NULL)
+	if (login)
 		buf_printf(&made, "%.*s@%s", STR_ARG(row->login), r->domain);
-	else if (roster_in_domain(row->email, r->domain))
-		buf_str(&made, row->email);
-	if (made.len > 0)
-		(void)roster_jid(buf_view(&made), out); /* a user name may be no JID's */
+	/* neither a user name nor an e-mail address need be a JID's */
+	if (roster_jid(login ? buf_view(&made) : row->email, &jid) &&
+	    roster_in_domain(buf_view(&jid), r->domain))
+		buf_str(out, buf_view(&jid));
 	buf_free(&made);
+	buf_free(&jid);
 }
 
 /* The row's JID in canonical form; false when it has one that is none. */

@@ -103,11 +103,18 @@ roster_free(struct roster *r)
 	mem_free(r);
 }
 
+/* In the form in which JIDs have it. */
 void
 roster_set_domain(struct roster *r, const char *domain)
 {
+	struct buf jid = BUF_INIT(0);
+	char *any = domain != NULL && domain[0] != '\0' ? mem_printf("x@%s", domain) : NULL;
+
 	mem_free(r->domain);
-	r->domain = domain != NULL && domain[0] != '\0' ? mem_strdup(domain) : NULL;
+	r->domain = any == NULL ? NULL : roster_jid(str_of(any), &jid) ?
+	    mem_str((struct str){ jid.data + 2, jid.len - 2 }) : mem_strdup(domain);
+	mem_free(any);
+	buf_free(&jid);
 }
 
 void

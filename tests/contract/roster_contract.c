@@ -225,9 +225,18 @@ static const struct bad_row bad_rows[] = {
 	{ "C77 no local part", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("@x") }, false },
 	{ "C77 no domain", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("a@") }, false },
 	{ "C77 two @", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("a@b@c") }, false },
+	{ "C77 a resource", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("a@b/..") }, false },
+	{ "C77 IPv6 literal", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("a@[2001:db8::1]") },
+	    false },
+	{ "C77 half a punycode label", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("a@xn--") },
+	    false },
+	{ "C77 a letter nobody sees", { .role = ROSTER_TEACHER, .class = S("7b"),
+	    .jid = S("ti\xe2\x80\x8bna@school.test") }, false },
 	{ "C77 1,024-byte part", { .role = ROSTER_TEACHER, .class = S("7b"),
 	    .jid = { long_part, 0 } }, false },
 	{ "C78 wildcard", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("*@school-b") }, false },
+	{ "C78 + alone", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("+") }, false },
+	{ "C78 every class", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("#") }, false },
 	{ "C78 #", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("#@school-b") }, false },
 	{ "C78 %", { .role = ROSTER_TEACHER, .class = S("7b"), .jid = S("%@school-b") }, false },
 	{ "C79 control character", { .role = ROSTER_STUDENT, .class = S("7b"), .id = S("gc-7"),
@@ -263,6 +272,33 @@ test_bad_rows(void **state)
 		if (strstr(why, "anna@") != NULL || strstr(why, "gc-7") != NULL)
 			fail_msg("%s: names a person: %s", contract->backend, why);
 		mem_free(why);
+	}
+}
+
+/* JIDs are kept in one form, in which they are asked for (C77). */
+static void
+test_jids(void **state)
+{
+	static const struct { struct str written; const char *kept; } cases[] = {
+		{ S("TINA@School.TEST"), "tina@school.test" },
+		{ S("tina@m\xc3\xbcller.test"), "tina@m\xc3\xbcller.test" },
+		{ S("tina@M\xc3\x9cLLER.test"), "tina@m\xc3\xbcller.test" },
+		{ S("tina@xn--mller-kva.test"), "tina@m\xc3\xbcller.test" },
+		{ S("tina+x@192.0.2.1"), "tina+x@192.0.2.1" },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct roster_row rows[2] = { school[0], school[1] };
+		struct roster *r;
+
+		rows[0].jid = rows[0].person = rows[0].email = cases[i].written;
+		r = load_rows(rows, COUNT(rows));
+		assert_int_equal(roster_class_at(r, 0)->n_teachers, 1);
+		assert_string_equal(roster_class_at(r, 0)->teachers[0], cases[i].kept);
+		assert_int_equal(roster_reads_class(roster_class_at(r, 0), str_of(cases[i].kept), NULL),
+		    ROSTER_AS_TEACHER);
+		roster_free(r);
 	}
 }
 
@@ -356,6 +392,7 @@ roster_contract_run(const struct roster_contract *c)
 		WITH_PLACE(test_change),
 		WITH_PLACE(test_empty),
 		WITH_PLACE(test_bad_rows),
+		WITH_PLACE(test_jids),
 		WITH_PLACE(test_repeated),
 		WITH_PLACE(test_spoiled),
 		WITH_PLACE(test_changing),

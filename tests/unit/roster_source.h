@@ -374,9 +374,13 @@ source_files_write(const struct roster_options *o, const struct roster_row *rows
 {
 	char *version;
 
-	for (size_t i = 0; i < n; i++)
-		if (rows[i].jid.n > 200)
-			return false; /* no file has such a name */
+	for (size_t i = 0; i < n; i++) {
+		struct str jid = rows[i].jid;
+
+		if (jid.n > 200 || (jid.n > 0 && (memchr(jid.p, '/', jid.n) != NULL ||
+		    memchr(jid.p, '@', jid.n) == NULL)))
+			return false; /* no file has such a name, or it is a user's */
+	}
 	version = source_version();
 	source_files(version, rows, n);
 	source_switch(o->file, version);

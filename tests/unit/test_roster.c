@@ -219,6 +219,9 @@ test_limits(void **state)
 	refuse(buf_view(&text), 2, "1024 bytes");
 	buf_add(&text, long_text, 66000);
 	refuse(buf_view(&text), 2, "64 KiB");
+	while (text.len < (size_t)1 << 20) /* C79 */
+		buf_add(&text, long_text, 70000);
+	refuse(buf_view(&text), 2, "64 KiB");
 	buf_clear(&text);
 	buf_printf(&text, HEAD "7b,student,%.*s,,", IDENT_ID_MAX, long_text);
 	roster_free(load(buf_view(&text)));
@@ -401,6 +404,41 @@ test_identify(void **state)
 	roster_free(r);
 }
 
+/* The domain may be written as people write it. */
+static void
+test_domain(void **state)
+{
+	static const struct { const char *domain, *login, *email, *jid; } cases[] = {
+		{ "School.Test", "Anna", "", "anna@school.test" },
+		{ "SCHOOL.test", "", "anna@School.test", "anna@school.test" },
+		{ "xn--mller-kva.test", "", "anna@m\xc3\xbcller.test",
+		    "anna@m\xc3\xbcller.test" },
+		{ "m\xc3\xbcller.test", "", "anna@XN--mller-kva.test",
+		    "anna@m\xc3\xbcller.test" },
+		{ "school.test", "", "anna@ool.test", NULL },
+		{ "school.test", "", "anna@preschool.test", NULL },
+		{ "school.test", "", "anna@mail.test@school.test", NULL },
+		{ "school.test", "an na", "", NULL },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct roster *r = roster_new(KEY);
+		const struct roster_student *s;
+
+		roster_set_domain(r, cases[i].domain);
+		assert_int_equal(add(r, &(struct roster_row){ .role = ROSTER_STUDENT,
+		    .class = STR_LIT("7b"), .id = STR_LIT("s1"), .login = str_of(cases[i].login),
+		    .email = str_of(cases[i].email) }), ERR_OK);
+		s = roster_student(r, STR_LIT("s1"));
+		if (cases[i].jid == NULL)
+			assert_null(s->jid);
+		else
+			assert_string_equal(s->jid, cases[i].jid);
+		roster_free(r);
+	}
+}
+
 /* The case of letters counts in an id, except in one with an '@'. */
 static void
 test_id_case(void **state)
@@ -563,6 +601,7 @@ main(void)
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_guardian_alone),
 		cmocka_unit_test(test_identify),
+		cmocka_unit_test(test_domain),
 		cmocka_unit_test(test_id_case),
 		cmocka_unit_test(test_all_case),
 		cmocka_unit_test(test_two_students),

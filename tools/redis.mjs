@@ -10,7 +10,8 @@ import { Service, write } from './service.mjs';
 const TRIES_MAX = 50;
 
 export class RedisServer extends Service {
-	/** Site: {dir, log, host, port, appendonly}. */
+	/** Site: {dir, log, host, port, appendonly}; appendonly "always": no write is answered, or told to
+	 *  subscribers, before it is on the disk. */
 	constructor(site) {
 		super('redis', site.log);
 		this.site = site;
@@ -29,6 +30,7 @@ port ${port}
 dir ${dir}
 save ""
 appendonly ${appendonly ? 'yes' : 'no'}
+appendfsync ${appendonly === 'always' ? 'always' : 'everysec'}
 requirepass ${this.password}
 enable-debug-command local
 `);

@@ -2,48 +2,17 @@
 // pubsub-redis: two daemons on one Redis: events come in at one, readers are at the other, and a
 // program reads from Redis as docs/consume-redis.md shows it. Whatever is killed, in the end the same
 // items stand everywhere.
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { ROOT, freePorts, waitFor } from '../../tools/instance.mjs';
-import { Service } from '../../tools/service.mjs';
+import { ROOT, waitFor } from '../../tools/instance.mjs';
 import { Student } from '../../tools/class.mjs';
+import { Follower } from './lib/follower.mjs';
 import { startDashboard } from './lib/reader.mjs';
 import { ok, same, withEach } from './lib/rig.mjs';
 
 const OTHER = 'other.school.test'; // the second daemon's component
 const PATIENCE_MS = 60_000;
-
-/** The second daemon: the same roster, key and Redis, another state_dir and component, and it follows. */
-class Follower extends Service {
-	constructor(instance) {
-		super('follower', instance.at('follower.log'));
-		this.instance = instance;
-		this.conf = instance.at('follower.conf');
-	}
-
-	async prepare() {
-		const i = this.instance;
-		const [port] = await freePorts(1);
-		fs.mkdirSync(i.at('follower'), { mode: 0o700 });
-		const [jid] = Object.values(i.components);
-		fs.writeFileSync(this.conf, fs.readFileSync(i.at('lectern.conf'), 'utf8')
-			.replace(`state_dir = "${i.state}"`, `state_dir = "${i.at('follower')}"`)
-			.replace(i.at('lectern.sock'), i.at('follower', 'lectern.sock'))
-			.replace(`port = ${i.ports.web}`, `port = ${port}`)
-			.replace('backends = { "memory", "redis" }', 'backends = { "redis" }\n  follow = true')
-			.replaceAll(i.secretFile(jid), i.secretFile(OTHER)).replaceAll(`jid = "${jid}"`, `jid = "${OTHER}"`), { mode: 0o600 });
-	}
-
-	async start() {
-		this.spawn(this.instance.bin('lecternd'), ['-c', this.conf]);
-		await this.ready(() => fs.existsSync(this.instance.at('follower', 'lectern.sock')) && this.status()?.xmpp?.every((c) => c.state === 'up'));
-	}
-
-	status() {
-		try { return JSON.parse(this.instance.ctlWith(this.conf, 'status')); } catch { return null; }
-	}
-}
 
 /** The consumer of the documentation; begins again when it ends. */
 class Consumer {
@@ -81,11 +50,9 @@ await withEach('pubsub-redis', [
 	['a Redis that forgets', options],
 	['a Redis that keeps', { ...options, appendonly: true }],
 ], async (instance) => {
-	instance.ctlWith = (conf, ...args) => execFileSync(instance.bin("lecternctl"), [...args, "-c", conf], { encoding: "utf8" });
 	const node = `class/${instance.class}/activity.event_count`;
 	const [service] = Object.values(instance.components);
-	const follower = new Follower(instance);
-	await follower.prepare();
+	const follower = await new Follower(instance, { component: OTHER }).prepare();
 	await follower.start();
 	const students = instance.students.map((s) => new Student(instance.events, s.user_id).connect());
 	const here = await startDashboard(instance, instance.users.teacher, [[service, node]]);

@@ -84,15 +84,16 @@ export async function students() {
 	const sets = [...others.map((kvs) => [kvs, { kvs }]), ...others.map((kvs) => [`${kvs}, ${hot} of them hot`, { kvs, kvsLines: `state_cache = ${hot}` }])];
 	console.log(`\nstudents: ${n} of them, each with a few states, with each KVS as a multiple of memory: start from the journal, start from the snapshot, resident bytes`);
 	for (const [what, options] of sets) {
-		const replay = [], snapshot = [], bytes = [];
+		const replay = [], snapshot = [], bytes = [], each = [];
 		for (let i = 0; i < bench.rounds; i++) {
 			const base = await withStudents(seed.state, {});
 			const ours = await withStudents(seed.state, options);
 			replay.push(ours.replay / base.replay);
 			snapshot.push(ours.snapshot / base.snapshot);
 			bytes.push(ours.bytes / base.bytes);
+			each.push(ours.bytes / n / 1024);
 		}
-		console.log(`  ${what}\n    journal: ${spread(replay)}   snapshot: ${spread(snapshot)}   memory: ${spread(bytes)}`);
+		console.log(`  ${what}\n    journal: ${spread(replay)}   snapshot: ${spread(snapshot)}   memory: ${spread(bytes)}   KiB a student: ${spread(each)}`);
 	}
 	await end(seed);
 }

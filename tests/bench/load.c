@@ -233,9 +233,9 @@ load_connect(struct connection *c, int port, unsigned i, unsigned user)
 	size_t payload, n = 0;
 	int one = 1;
 
-	/* Many source addresses: one has only some 28,000 ports. */
+	/* Many source addresses: one has only some 28,000 ports, and each rests a minute after use. */
 	struct sockaddr_in from = { .sin_family = AF_INET };
-	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + i / 20000);
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + user / 5000);
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&from, sizeof from) != 0 ||

@@ -198,6 +198,8 @@ doctor_run(struct doctor *d)
 	doctor_secrets(d);
 	doctor_state_dir(d);
 	doctor_roster(d);
+	doctor_auth(d);
+	doctor_redis(d);
 	doctor_daemon(d);
 	doctor_web(d);
 	doctor_xmpp(d);

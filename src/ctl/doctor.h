@@ -3,6 +3,7 @@
 #ifndef LECTERN_CTL_DOCTOR_H
 #define LECTERN_CTL_DOCTOR_H
 
+#include "base/json.h"
 #include "ctl/ctl.h"
 #include "state/roster.h"
 
@@ -55,6 +56,10 @@ void doctor_secrets(struct doctor *d);
 void doctor_state_dir(struct doctor *d);
 void doctor_roster(struct doctor *d);
 void doctor_daemon(struct doctor *d); /* doctor_daemon.c */
+/* Of doctor_daemon: what the status, its root, says of the backends. */
+void doctor_backends(struct doctor *d, struct json root); /* doctor_backends.c */
+void doctor_auth(struct doctor *d);   /* doctor_backends.c */
+void doctor_redis(struct doctor *d);
 void doctor_web(struct doctor *d);    /* doctor_web.c */
 void doctor_xmpp(struct doctor *d);   /* doctor_xmpp.c */
 void doctor_probe(struct doctor *d);  /* doctor_probe.c */

@@ -51,11 +51,14 @@ static void
 doctor_reloaded(struct doctor *d, struct json root)
 {
 	struct json roster, v;
-	struct str error;
+	struct str error, copy;
 	int64_t students = -1;
 
 	if (!json_get(root, "roster", &roster))
 		return;
+	if (json_get_str(roster, "copy_of", &copy))
+		doctor_found(d, DOCTOR_WRONG, "roster", "roster_copy", -1, "in force is the copy of "
+		    "%.*s, until the database answers", STR_ARG(copy));
 	if (json_get_str(roster, "reload_error", &error))
 		doctor_found(d, DOCTOR_WRONG, "reload", "reload", -1, "the last reload was refused "
 		    "and the old configuration and roster are in force: %.*s", STR_ARG(error));
@@ -92,6 +95,7 @@ doctor_daemon(struct doctor *d)
 		    "lecternd %.*s runs, pid %" PRId64, STR_ARG(version), pid);
 		doctor_journal(d, root);
 		doctor_reloaded(d, root);
+		doctor_backends(d, root);
 	}
 	json_doc_free(doc);
 }

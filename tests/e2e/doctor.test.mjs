@@ -59,7 +59,7 @@ function expire(instance) {
 	run('ca', '-batch', '-config', 'old-ca/conf', '-cert', 'ca.pem', '-keyfile', 'ca.key', '-in', 'server.csr', '-notext', '-out', 'server.crt', '-startdate', '20200101000000Z', '-enddate', '20200201000000Z', '-extfile', 'server.ext');
 }
 
-await withServers('doctor', { students: 2, tls: true, components: { activity: 'activity.lectern.school.test', writing: 'writing.lectern.school.test' }, identity: (i) => `  methods = { "token" }\n  token_key_file = "${i.at('token.key')}"` }, async (instance) => {
+await withServers('doctor', { students: 2, tls: true, kvs: 'redis', pubsub: ['xmpp', 'redis'], components: { activity: 'activity.lectern.school.test', writing: 'writing.lectern.school.test' }, identity: (i) => `  methods = { "token" }\n  token_key_file = "${i.at('token.key')}"` }, async (instance) => {
 	const { activity } = instance.components;
 	instance.writeRoster(probeRows(instance, PROBE));
 	instance.ctl('reload');
@@ -101,6 +101,17 @@ await withServers('doctor', { students: 2, tls: true, components: { activity: 'a
 	ok(r.status === 69 && r.of('port_closed').advice.includes(`prosody.cfg.lua: component_ports = { ${instance.ports.component} }`), 'a server that is gone: port_closed, with the lines');
 	await instance.server.start();
 	await instance.componentsUp();
+	await instance.redis.stop('SIGKILL');
+	await waitFor(() => doctor(instance).of('pubsub'), 'the daemon to miss its Redis');
+	r = doctor(instance);
+	same([r.status, new Set(r.faults)], [69, new Set(['redis', 'kvs', 'pubsub'])], 'a Redis that is gone is told');
+	await instance.redis.start();
+	await waitFor(() => doctor(instance).faults.length === 0, 'the daemon to be back at its Redis');
+	ok(doctor(instance).has('redis')?.ms > 0, 'and when it is back, too');
+	await withFile(instance.redis.passwordFile, 'not-the-password\n', 0o600, () => {
+		r = doctor(instance);
+		ok(r.faults.join() === 'redis' && !r.said.includes('not-the-password'), 'a wrong password of Redis is told, and not shown');
+	});
 	expire(instance);
 	instance.ctl('reload');
 	r = doctor(instance);

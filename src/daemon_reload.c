@@ -29,6 +29,20 @@ daemon_swap_auth(struct daemon *d, struct auth *auth)
 }
 
 static void
+daemon_old_roster_cb(void *arg)
+{
+	roster_free(arg);
+}
+
+static void
+daemon_old_gone_cb(void *arg)
+{
+	(void)arg;
+}
+
+/* The old one is freed in the pool: of a large one that takes as long as half of
+ * its load. */
+static void
 daemon_swap_roster(struct daemon *d, struct roster *roster)
 {
 	struct roster *old = d->roster;
@@ -39,7 +53,7 @@ daemon_swap_roster(struct daemon *d, struct roster *roster)
 	loop_timer_stop(d->again);
 	ingest_reconf(d->ingest, d->conf, d->rules, roster);
 	hub_set_roster(d->hub, roster);
-	roster_free(old);
+	loop_pool(d->loop, daemon_old_roster_cb, daemon_old_gone_cb, old);
 	daemon_roster_say(d);
 }
 

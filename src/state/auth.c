@@ -38,7 +38,7 @@ struct auth_ask {
 	TAILQ_ENTRY(auth_ask) in_line;
 	struct loop_timer *timer;
 	size_t at;       /* the backend that is asked, */
-	bool owed;       /* and has not answered */
+	uint64_t ticket; /* and by which its answer is known; 0: it owes none */
 	char *user;
 	char *password;  /* NULL: only whether the proof still holds */
 	char *hash;      /* while it waits in line */
@@ -50,6 +50,7 @@ struct auth_ask {
 TAILQ_HEAD(auth_asks, auth_ask);
 
 struct auth {
+	LIST_ENTRY(auth) link;
 	struct loop *loop;
 	struct auth_open *open;
 	size_t n;
@@ -57,6 +58,11 @@ struct auth {
 	size_t n_asks;
 	struct auth_work *work;
 };
+
+/* All that are open, so that an answer finds its question by the number alone: one
+ * that comes twice, or when nobody waits for it any more, is nobody's. */
+static LIST_HEAD(, auth) auth_all = LIST_HEAD_INITIALIZER(auth_all);
+static uint64_t auth_tickets;
 
 /* ---- questions ---- */
 
@@ -109,7 +115,7 @@ auth_drop(struct auth_ask *q)
 	q->cb = NULL;
 	loop_timer_stop(q->timer);
 	auth_wipe(&q->password);
-	if (!q->owed && (a->work == NULL || a->work->ask != q))
+	if (q->ticket == 0 && (a->work == NULL || a->work->ask != q))
 		auth_ask_free(q);
 }
 
@@ -122,7 +128,7 @@ auth_late_cb(void *arg)
 	auth_cb *cb = q->cb;
 	void *cb_arg = q->arg;
 
-	if (q->owed)
+	if (q->ticket != 0)
 		log_warning("auth: backend %s gives no answer within %d s",
 		    q->auth->open[q->at].backend->name, AUTH_TIMEOUT_MS / 1000);
 	auth_drop(q);
@@ -193,15 +199,25 @@ auth_line_up(struct auth_ask *q, const char *backend, const char *hash)
 
 static void auth_ask_backend(struct auth_ask *q);
 
-/* Nothing more to do for it: nobody waits. */
-static bool
-auth_is_over(struct auth_ask *q)
+/* The question that is answered by this; NULL when there is nothing more to do for
+ * it: it has been answered, or nobody waits. */
+static struct auth_ask *
+auth_answered(void *ticket)
 {
-	q->owed = false;
-	if (q->cb != NULL)
-		return false;
-	auth_ask_free(q);
-	return true;
+	struct auth_ask *q;
+	struct auth *a;
+
+	LIST_FOREACH(a, &auth_all, link)
+		TAILQ_FOREACH(q, &a->asks, link) {
+			if (q->ticket != (uintptr_t)ticket)
+				continue;
+			q->ticket = 0;
+			if (q->cb != NULL)
+				return q;
+			auth_ask_free(q);
+			return NULL;
+		}
+	return NULL;
 }
 
 static void
@@ -233,10 +249,10 @@ auth_compare(struct auth_ask *q, const char *hash)
 static void
 auth_found_cb(void *arg, enum err e, const char *hash)
 {
-	struct auth_ask *q = arg;
+	struct auth_ask *q = auth_answered(arg);
 	const char *wrong = e == ERR_OK ? password_hash_wrong(hash) : NULL;
 
-	if (auth_is_over(q))
+	if (q == NULL)
 		return;
 	if (wrong != NULL)
 		log_warning("auth: backend %s: %s", auth_name(q), wrong);
@@ -253,9 +269,9 @@ auth_found_cb(void *arg, enum err e, const char *hash)
 static void
 auth_word_is_cb(void *arg, enum err e)
 {
-	struct auth_ask *q = arg;
+	struct auth_ask *q = auth_answered(arg);
 
-	if (auth_is_over(q))
+	if (q == NULL)
 		return;
 	if (e == ERR_NOT_FOUND) {
 		auth_next_backend(q);
@@ -271,13 +287,15 @@ static void
 auth_ask_backend(struct auth_ask *q)
 {
 	const struct auth_open *o = &q->auth->open[q->at];
+	bool asks = q->at < q->auth->n && (o->backend->find != NULL || q->password != NULL);
+	void *ticket = (void *)(uintptr_t)++auth_tickets;
 
-	q->owed = q->at < q->auth->n && (o->backend->find != NULL || q->password != NULL);
-	if (q->at < q->auth->n && o->backend->find != NULL)
-		o->backend->find(o->store, str_of(q->user), auth_found_cb, q);
-	else if (q->at < q->auth->n && q->password != NULL)
+	q->ticket = asks ? (uintptr_t)ticket : 0;
+	if (asks && o->backend->find != NULL)
+		o->backend->find(o->store, str_of(q->user), auth_found_cb, ticket);
+	else if (asks)
 		o->backend->check(o->store, str_of(q->user), str_of(q->password),
-		    auth_word_is_cb, q);
+		    auth_word_is_cb, ticket);
 	else if (q->password != NULL)
 		auth_line_up(q, NULL, password_hash_nobody());
 	else if (q->at < q->auth->n && strcmp(o->backend->name, q->proof.backend) != 0)
@@ -387,6 +405,7 @@ auth_new(const struct auth_backend *const *backends, size_t n, const struct auth
 	a->open = mem_zalloc(n * sizeof *a->open + 1);
 	TAILQ_INIT(&a->asks);
 	TAILQ_INIT(&a->line);
+	LIST_INSERT_HEAD(&auth_all, a, link);
 	for (; a->n < n; a->n++) {
 		a->open[a->n].backend = backends[a->n];
 		a->open[a->n].store = backends[a->n]->open(o, why);
@@ -419,6 +438,7 @@ auth_close(struct auth *a)
 {
 	if (a == NULL)
 		return;
+	LIST_REMOVE(a, link);
 	for (size_t i = 0; i < a->n; i++)
 		a->open[i].backend->close(a->open[i].store);
 	if (a->work != NULL)

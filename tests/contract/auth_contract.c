@@ -6,12 +6,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "tests/contract/auth_fault.h"
 
 static const struct auth_contract *contract;
 static struct conf conf;
@@ -181,6 +183,7 @@ static void
 test_drop_and_close(void **state)
 {
 	struct answer dropped = { 0 }, closed = { 0 }, closes = { .close = auth, .stop = true };
+	unsigned before;
 
 	(void)state;
 	auth_drop(auth_check(auth, STR_LIT(CONTRACT_ANN), STR_LIT("a"), answer_cb, &dropped));
@@ -189,12 +192,14 @@ test_drop_and_close(void **state)
 	loop_run(loop);
 	assert_int_equal(closes.calls, 1);
 	assert_int_equal(closes.verdict, AUTH_YES);
-	assert_int_equal(dropped.calls + closed.calls, 0);
+	assert_int_equal(dropped.calls, 0);
 	auth = contract_open();
+	before = closed.calls; /* who asked later may have been answered before */
 	auth_check(auth, STR_LIT(CONTRACT_ANN), STR_LIT("c"), answer_cb, &closed);
 	contract_reopen(); /* while it computes, or is asked */
 	assert_verdict(CONTRACT_ANN, CONTRACT_ANN_PASSWORD, AUTH_YES);
-	assert_int_equal(closed.calls, 0);
+	assert_int_equal(closed.calls, before);
+	assert_int_equal(dropped.calls, 0);
 }
 
 static void
@@ -247,6 +252,98 @@ test_cut(void **state)
 		assert_still(&a, AUTH_CANNOT_SAY);
 }
 
+/* ---- answers that fail and never come ---- */
+
+#define FAULT_QUESTIONS 120
+
+/* ann's, bea's and nobody's password, for ann and for bea. */
+static const struct fault_question {
+	const char *user, *password;
+	enum auth_verdict want;
+} fault_questions[] = {
+	{ CONTRACT_ANN, CONTRACT_ANN_PASSWORD, AUTH_YES },
+	{ CONTRACT_BEA, CONTRACT_ANN_PASSWORD, AUTH_NO },
+	{ CONTRACT_ANN, "wrong", AUTH_NO },
+	{ CONTRACT_BEA, CONTRACT_BEA_PASSWORD, AUTH_YES },
+	{ CONTRACT_ANN, CONTRACT_BEA_PASSWORD, AUTH_NO },
+	{ CONTRACT_BEA, "wrong", AUTH_NO },
+};
+#define FAULT_KINDS (sizeof fault_questions / sizeof *fault_questions)
+
+static void
+fault_turn_cb(void *arg)
+{
+	(void)arg;
+	loop_stop(loop);
+}
+
+static size_t
+fault_count(const struct answer *a, enum auth_verdict v)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < FAULT_QUESTIONS; i++)
+		n += a[i].calls > 0 && a[i].verdict == v;
+	return n;
+}
+
+/* Asks all of them at once, and drops those whose answers never come. */
+static void
+fault_ask_all(struct answer *a)
+{
+	struct loop_timer *t = loop_timer_new(loop, fault_turn_cb, NULL);
+	struct auth_ask *asks[FAULT_QUESTIONS];
+	size_t answered = 0;
+
+	loop_timer_every(t, 5);
+	for (size_t i = 0; i < FAULT_QUESTIONS; i++) {
+		const struct fault_question *q = &fault_questions[i % FAULT_KINDS];
+
+		asks[i] = auth_check(auth, str_of(q->user), str_of(q->password), answer_cb, &a[i]);
+	}
+	while (answered + auth_fault_now.n_cut < FAULT_QUESTIONS) {
+		loop_run(loop);
+		answered = 0;
+		for (size_t i = 0; i < FAULT_QUESTIONS; i++)
+			answered += a[i].calls > 0;
+	}
+	for (size_t i = 0; i < FAULT_QUESTIONS; i++)
+		if (a[i].calls == 0)
+			auth_drop(asks[i]);
+	loop_timer_free(t);
+}
+
+/* Nobody gets another's answer, whatever comes late, twice, as a failure or never. */
+static void
+test_faults(void **state)
+{
+	struct answer a[FAULT_QUESTIONS] = { { 0 } }, of_ann, of_bea;
+
+	(void)state;
+	auth_fault_now = (struct auth_fault){ .seed = 7 };
+	of_ann = assert_verdict(CONTRACT_ANN, CONTRACT_ANN_PASSWORD, AUTH_YES);
+	of_bea = assert_verdict(CONTRACT_BEA, CONTRACT_BEA_PASSWORD, AUTH_YES);
+	auth_fault_now = (struct auth_fault){ .late_ms = 30, .twice = 30, .fail = 15, .cut = 10, .seed = 7 };
+	fault_ask_all(a);
+	for (size_t i = 0; i < FAULT_QUESTIONS; i++) {
+		const struct fault_question *q = &fault_questions[i % FAULT_KINDS];
+		const struct answer *own = strcmp(q->user, CONTRACT_ANN) == 0 ? &of_ann : &of_bea;
+
+		assert_in_range(a[i].calls, 0, 1);
+		if (a[i].calls == 0 || a[i].verdict == AUTH_CANNOT_SAY)
+			continue;
+		assert_int_equal(a[i].verdict, q->want);
+		if (q->want == AUTH_YES)
+			assert_memory_equal(a[i].proof.mark, own->proof.mark, sizeof own->proof.mark);
+	}
+	assert_true(fault_count(a, AUTH_YES) > 0);
+	assert_true(fault_count(a, AUTH_NO) > 0);
+	assert_true(fault_count(a, AUTH_CANNOT_SAY) > 0);
+	assert_true(auth_fault_now.n_cut > 0);
+	auth_fault_now = (struct auth_fault){ .seed = 7 };
+	assert_verdict(CONTRACT_ANN, CONTRACT_ANN_PASSWORD, AUTH_YES);
+}
+
 int
 auth_contract_run(const struct auth_contract *c)
 {
@@ -260,8 +357,19 @@ auth_contract_run(const struct auth_contract *c)
 		TEST(test_still),
 		TEST(test_cut),
 	};
+	const struct CMUnitTest faults[] = { TEST(test_faults) };
+	struct auth_contract late = *c;
+	char name[64];
+	int failed;
 
-	contract = c;
 	log_set_level(LOG_ERROR);
-	return cmocka_run_group_tests_name(c->backend->name, tests, NULL, NULL);
+	contract = c;
+	failed = cmocka_run_group_tests_name(c->backend->name, tests, NULL, NULL);
+	contract = &late;
+	late.backend = auth_fault_before(c->backend);
+	auth_fault_now = (struct auth_fault){ .late_ms = 30, .twice = 30, .seed = 1 };
+	snprintf(name, sizeof name, "%s, late and twice", c->backend->name);
+	failed += cmocka_run_group_tests_name(name, tests, NULL, NULL);
+	snprintf(name, sizeof name, "%s, with faults", c->backend->name);
+	return failed + cmocka_run_group_tests_name(name, faults, NULL, NULL);
 }

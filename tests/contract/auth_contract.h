@@ -24,7 +24,8 @@ struct auth_contract {
 	void (*cut)(struct conf *c);
 };
 
-/* Number of failed tests. */
+/* The number of failed tests: of the suite, of the suite with answers that come late,
+ * in any order and twice, and of what must hold when they also fail or never come. */
 int auth_contract_run(const struct auth_contract *c);
 
 #endif

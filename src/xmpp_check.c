@@ -5,8 +5,10 @@
  * EX_OK when it is, EX_NOPERM when the server says that it is not, and with
  * EX_UNAVAILABLE, and a line on standard error that says why, when it cannot say.
  *
- * TLS is always demanded and the certificate checked. libstrophe does not tell why
- * a connection ended; the server's <failure/> is found in what it logs. */
+ * TLS is always demanded and the certificate checked, on this machine, too. libstrophe
+ * takes the best SCRAM that is offered, without any PLAIN, and would go on to the next
+ * when one fails: that is where this ends. It does not tell why a connection ended; the
+ * server's <failure/> is found in what it logs. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +56,7 @@ check_log_cb(void *arg, xmpp_log_level_t level, const char *area, const char *te
 	if (strncmp(text, "RECV: <failure", 14) == 0 && strstr(text, "xmpp-sasl") != NULL) {
 		c->status = check_is_refusal(text) ? EX_NOPERM : EX_UNAVAILABLE;
 		snprintf(c->why, sizeof c->why, "the server refuses to say");
-	} else if (level == XMPP_LEVEL_ERROR && strncmp(text, "SEND", 4) != 0) {
+	} else if (level == XMPP_LEVEL_ERROR && strncmp(text, "SENT", 4) != 0) {
 		snprintf(c->why, sizeof c->why, "%.200s", text);
 	}
 }
@@ -77,6 +79,18 @@ check_conn_cb(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
 		snprintf(c->why, sizeof c->why, "%.200s", stream_error->text);
 	else if (error != 0)
 		snprintf(c->why, sizeof c->why, "%s", strerror(error));
+}
+
+/* The server's words may be part of it: no line of ours can be forged by them. */
+static void
+check_say(struct check *c)
+{
+	for (char *p = c->why; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
+			*p = '?';
+	fprintf(stderr, "lectern-xmpp-check: %s port %s: %s\n",
+	    c->line[CHECK_HOST][0] != '\0' ? c->line[CHECK_HOST] : "the server of auth.domain",
+	    c->line[CHECK_PORT], c->why[0] != '\0' ? c->why : "no session (address or certificate)");
 }
 
 static int
@@ -151,8 +165,6 @@ main(void)
 		snprintf(c.why, sizeof c.why, "no answer in %d s", CHECK_SECONDS);
 	}
 	if (c.status == EX_UNAVAILABLE)
-		fprintf(stderr, "lectern-xmpp-check: %s port %s: %s\n",
-		    c.line[CHECK_HOST][0] != '\0' ? c.line[CHECK_HOST] : "the server of auth.domain",
-		    c.line[CHECK_PORT], c.why[0] != '\0' ? c.why : "no session (address or certificate)");
+		check_say(&c);
 	_exit(c.status); /* libstrophe leaves memory behind of a sign-in that failed */
 }

@@ -120,9 +120,10 @@ spawn_start(struct spawn *s, uv_loop_t *uv, const char *const *argv)
 		{ .flags = UV_IGNORE },
 		{ .flags = UV_INHERIT_FD, .data.fd = 2 },
 	};
+	char *environment[] = { NULL };
 	uv_process_options_t o = {
 		.exit_cb = spawn_exit_cb, .file = argv[0], .args = (char **)(uintptr_t)argv,
-		.stdio_count = 3, .stdio = stdio,
+		.env = environment, .stdio_count = 3, .stdio = stdio,
 	};
 
 	return uv_spawn(uv, &s->process, &o);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -69,6 +70,17 @@ test_status(void **state)
 	assert_int_equal(last, 7);
 }
 
+/* What the daemon was told is not the program's. */
+static void
+test_environment(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("LECTERN_PASSWORD", "secret", 1), 0);
+	shell("test -z \"$LECTERN_PASSWORD$NOTIFY_SOCKET$HOME\" && exit 7", "", 60000);
+	loop_run(loop);
+	assert_int_equal(last, 7);
+}
+
 /* A program that reads nothing, and much for it to read. */
 static void
 test_unread(void **state)
@@ -125,6 +137,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_status),
+		TEST(test_environment),
 		TEST(test_unread),
 		TEST(test_killed),
 		TEST(test_missing),

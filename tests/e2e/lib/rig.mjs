@@ -64,7 +64,8 @@ export async function withSchools(name, options, sets, test) {
 
 const withFolder = (name, options) => ({ dir: temporary(name), build: process.env.LECTERN_BUILD, ...options });
 
-function end() { process.exit(failures > 0 ? 1 : 0); }
+/** The end of the program; of tests without an instance, too. */
+export function end() { process.exit(failures > 0 ? 1 : 0); }
 
 /** whole: an instance or schools. */
 async function tryWhole(whole, options, test) {

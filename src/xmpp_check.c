@@ -10,6 +10,7 @@
  * when one fails: that is where this ends. It does not tell why a connection ended; the
  * server's <failure/> is found in what it logs. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,18 @@ check_run(struct check *c)
 	xmpp_shutdown();
 }
 
+/* libstrophe waits where nobody can end it. */
+static void
+check_alarm_cb(int sig)
+{
+	static const char text[] = "lectern-xmpp-check: no answer in time\n";
+	ssize_t n = write(2, text, sizeof text - 1);
+
+	(void)sig;
+	(void)n;
+	_exit(EX_UNAVAILABLE);
+}
+
 int
 main(void)
 {
@@ -153,7 +166,9 @@ main(void)
 
 	/* libstrophe's select() must not meet what the daemon had open */
 	closefrom(3);
+	signal(SIGALRM, check_alarm_cb);
 	alarm(CHECK_SECONDS + 2);
+	signal(SIGPIPE, SIG_IGN); /* a server may close before it got the good-bye */
 	if (!check_read(&c)) {
 		fputs("lectern-xmpp-check: is run by lecternd, with five lines on its standard input\n",
 		    stderr);

@@ -70,6 +70,8 @@ spawn_exit_cb(uv_process_t *p, int64_t status, int sig)
 	struct spawn *s = p->data;
 
 	s->running = false;
+	if (sig != 0)
+		log_warning("a program beside the daemon was killed by signal %d", sig);
 	spawn_end(s, sig == 0 ? (int)status : -1);
 }
 

@@ -53,6 +53,7 @@ async function is(what, options, status, auth, trust) {
 }
 
 await is('a server that knows only PLAIN is told the password inside TLS', {}, YES, ['PLAIN']);
+for (let i = 0; i < 5; i++) await is('and may close before it got the good-bye', { slam: true }, YES, ['PLAIN']);
 await is('and may say that it is wrong', { answer: failure('not-authorized') }, NO, ['PLAIN']);
 for (const condition of ['account-disabled', 'credentials-expired'])
 	await is(condition, { answer: failure(condition) }, NO, ['PLAIN']);

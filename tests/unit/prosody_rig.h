@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* prosody_rig: a private Prosody in a folder of its own on a free port of 127.0.0.1,
- * with a certificate of its own and accounts, that can be killed and started again.
+/* prosody_rig: a private Prosody in a folder of its own on a free port of a loopback
+ * address that is nobody else's either, with a certificate of its own and accounts, that can be killed and started again.
  * It ends with the test program. */
 #ifndef LECTERN_TEST_PROSODY_RIG_H
 #define LECTERN_TEST_PROSODY_RIG_H
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
@@ -25,7 +26,7 @@
 #define PROSODY_READY_TRIES 3000 /* of 10 ms */
 
 static struct {
-	char dir[64], certificate[128];
+	char dir[64], certificate[128], host[16];
 	unsigned short port;
 	pid_t pid;
 } prosody;
@@ -95,13 +96,27 @@ prosody_account(const char *encoded, const char *password)
 	return prosody_write(name, text);
 }
 
+static struct sockaddr_in
+prosody_address(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(prosody.port) };
+
+	if (inet_pton(AF_INET, prosody.host, &a.sin_addr) != 1)
+		abort();
+	return a;
+}
+
 static void
 prosody_free_port(void)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	unsigned pid = (unsigned)getpid();
+	struct sockaddr_in a;
 	socklen_t n = sizeof a;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	snprintf(prosody.host, sizeof prosody.host, "127.%u.%u.%u", 64 + pid / 65536 % 64,
+	    pid / 256 % 256, 1 + pid % 254);
+	a = prosody_address();
 	if (bind(fd, (struct sockaddr *)&a, n) != 0 || getsockname(fd, (struct sockaddr *)&a, &n) != 0)
 		abort();
 	close(fd);
@@ -114,17 +129,23 @@ prosody_conf(void)
 	char text[1024];
 
 	snprintf(text, sizeof text,
-	    "data_path = \"%s/data\"\npidfile = \"%s/pid\"\n"
+	    "data_path = \"%s/data\"\npidfile = \"%s/pid\"\nplugin_paths = { \"%s\" }\n"
 	    "log = { { levels = { min = \"info\" }, to = \"console\" } }\n"
-	    "daemonize = false\ninterfaces = { \"127.0.0.1\" }\nc2s_ports = { %u }\ns2s_ports = { }\n"
+	    "daemonize = false\ninterfaces = { \"%s\" }\nc2s_ports = { %u }\ns2s_ports = { }\n"
 	    "component_ports = { }\nhttp_ports = { }\nhttps_ports = { }\nlegacy_ssl_ports = { }\n"
 	    "c2s_direct_tls_ports = { }\ns2s_direct_tls_ports = { }\n"
-	    "modules_enabled = { \"saslauth\", \"tls\" }\nmodules_disabled = { \"s2s\", \"offline\" }\n"
+	    "modules_enabled = { \"saslauth\", \"tls\", \"lectern_ready\" }\nmodules_disabled = { \"s2s\", \"offline\" }\n"
 	    "authentication = \"internal_plain\"\nc2s_require_encryption = true\n"
 	    "ssl = { key = \"%s/key.pem\"; certificate = \"%s/certificate.pem\" }\n"
 	    "VirtualHost \"" PROSODY_DOMAIN "\"\n",
-	    prosody.dir, prosody.dir, prosody.port, prosody.dir, prosody.dir);
-	return prosody_write("prosody.cfg.lua", text);
+	    prosody.dir, prosody.dir, prosody.dir, prosody.host, prosody.port, prosody.dir,
+	    prosody.dir);
+	if (!prosody_write("prosody.cfg.lua", text))
+		return false;
+	snprintf(text, sizeof text, "module:set_global();\n"
+	    "module:hook_global(\"server-started\", function () io.open(\"%s/ready\", \"w\"):close(); end);\n",
+	    prosody.dir);
+	return prosody_write("mod_lectern_ready.lua", text);
 }
 
 static bool
@@ -136,27 +157,19 @@ prosody_folder(const char *name)
 	return prosody_run((char *[]){ "mkdir", "-p", path, NULL });
 }
 
-static bool
-prosody_answers(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons(prosody.port) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool ok = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
+/* It listens long before it answers: so it says itself when it is ready. */
 static bool
 prosody_up(void)
 {
-	char *argv[] = { "prosody", "--config", "prosody.cfg.lua", "-F", NULL };
+	char ready[128], config[128];
+	char *argv[] = { "prosody", "--config", config, "-F", NULL };
 
+	snprintf(ready, sizeof ready, "%s/ready", prosody.dir);
+	snprintf(config, sizeof config, "%s/prosody.cfg.lua", prosody.dir);
+	unlink(ready);
 	prosody.pid = prosody_spawn(argv);
 	for (int i = 0; i < PROSODY_READY_TRIES; i++) {
-		if (prosody_answers())
+		if (access(ready, F_OK) == 0)
 			return true;
 		if (waitpid(prosody.pid, NULL, WNOHANG) != 0)
 			return false;
@@ -193,6 +206,20 @@ prosody_setup(void)
 	snprintf(prosody.certificate, sizeof prosody.certificate, "%s/certificate.pem", prosody.dir);
 	prosody_free_port();
 	return prosody_run(request) && prosody_folder("data/school%2etest/accounts") && prosody_conf();
+}
+
+static void
+prosody_show_log(void)
+{
+	char path[128], line[512];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/log", prosody.dir);
+	f = fopen(path, "r");
+	while (f != NULL && fgets(line, sizeof line, f) != NULL)
+		fprintf(stderr, "# prosody: %s", line);
+	if (f != NULL)
+		fclose(f);
 }
 
 static int

@@ -13,7 +13,7 @@
 static void
 place(struct conf *c)
 {
-	c->auth_xmpp_host = (char *)(uintptr_t)"127.0.0.1";
+	c->auth_xmpp_host = prosody.host;
 	c->auth_xmpp_port = prosody.port;
 	c->auth_xmpp_ca = prosody.certificate;
 }
@@ -47,5 +47,7 @@ main(void)
 		return 1;
 	}
 	failed = auth_contract_run(&contract);
+	if (failed > 0)
+		prosody_show_log();
 	return !prosody_teardown() || failed > 0;
 }

@@ -9,7 +9,8 @@ const FEATURES = (inside) => `<stream:features>${inside}</stream:features>`;
 const TLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>";
 const MECHANISMS = (names) => `<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>${names.map((n) => `<mechanism>${n}</mechanism>`).join('')}</mechanisms>`;
 
-/** o: {domain, key, cert, before (features without TLS; by default TLS), mechanisms, answer (to auth: text, or a function of it)}.
+/** o: {domain, key, cert, before (features without TLS; by default TLS), mechanisms, answer (to auth: text, or a function of it),
+ *  slam (closes once it has said all)}.
  *  Answers {port, told: {auth: [mechanism], plain: text before TLS}, close}. */
 export async function fakeXmpp(o) {
 	const told = { auth: [], plain: '', connections: 0 };
@@ -36,7 +37,7 @@ export async function fakeXmpp(o) {
 			const bind = /<iq\b[^>]*id=["']([^"']+)["'][^>]*>.*<bind/.exec(text);
 			if (bind) {
 				text = '';
-				s.write(`<iq type='result' id='${bind[1]}'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>tina@${o.domain}/x</jid></bind></iq>`);
+				s.write(`<iq type='result' id='${bind[1]}'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>tina@${o.domain}/x</jid></bind></iq>`, () => { if (o.slam) s.destroy(); });
 			}
 		});
 	}

@@ -38,7 +38,7 @@ ingest_reconf(struct ingest *g, const struct conf *conf, const struct ident_rule
 	g->roster = roster;
 	for (struct session *s = g->sessions; s != NULL; s = s->next)
 		if (s->identified && !s->deaf && !ident_still_fits(rules, roster, &s->ident))
-			session_close(s, 1012, "identify again");
+			session_end(s, 1012, "identify again");
 	ingest_opt_outs(g, roster);
 }
 
@@ -201,7 +201,7 @@ ingest_settle(struct session *s)
 	if (s->echo <= durable)
 		s->echo = 0;
 	if (s->ending && s->in_flight == 0 && s->echo == 0)
-		session_close(s, 1000, "");
+		session_close(s, s->end_code, s->end_reason);
 	else if (s->echo > 0)
 		ingest_touch(s);
 }

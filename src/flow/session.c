@@ -95,6 +95,20 @@ session_close(struct session *s, int code, const char *reason)
 }
 
 void
+session_end(struct session *s, int code, const char *reason)
+{
+	session_drop_held(s);
+	s->deaf = true;
+	s->ending = true;
+	s->end_code = code;
+	s->end_reason = reason;
+	if ((s->locked.stream.p != NULL && s->in_flight > 0) || s->fetches > 0 || s->echo > 0)
+		ingest_touch(s);
+	else
+		session_close(s, code, reason);
+}
+
+void
 session_reject(struct session *s, enum err e, const struct message *m)
 {
 	metric_reject(e);
@@ -270,13 +284,7 @@ session_event(struct session *s, const struct message *m)
 static enum err
 session_terminate(struct session *s)
 {
-	session_drop_held(s);
-	s->deaf = true;
-	s->ending = true;
-	if ((s->locked.stream.p != NULL && s->in_flight > 0) || s->fetches > 0 || s->echo > 0)
-		ingest_touch(s);
-	else
-		session_close(s, 1000, "");
+	session_end(s, 1000, "");
 	return ERR_OK;
 }
 

@@ -60,7 +60,9 @@ struct session {
 
 	bool paused;       /* the door was asked not to read */
 	bool told_retry;
-	bool ending;       /* terminate was said: close once all is acknowledged */
+	bool ending;       /* closes once all is acknowledged, */
+	int end_code;      /* with this */
+	const char *end_reason; /* a literal */
 	bool deaf;         /* takes no more messages */
 	bool gone;         /* the connection is no more; waits for in_flight */
 };
@@ -124,6 +126,9 @@ enum err session_accept(struct session *s, const struct message *m);
 void session_reject(struct session *s, enum err e, const struct message *m);
 /* Drops what is held and asks the door to close. */
 void session_close(struct session *s, int code, const char *reason);
+/* Takes nothing more and closes once what is under way is acknowledged, so that the
+ * client does not send it again. The reason is a literal. */
+void session_end(struct session *s, int code, const char *reason);
 /* Frees a session that is gone, once nothing refers to it any more. */
 void session_reap(struct session *s);
 

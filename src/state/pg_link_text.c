@@ -37,7 +37,7 @@ static const struct pg_fault {
 	const char *advice;
 } pg_faults[] = {
 	{ "42P01", ERR_NOT_FOUND, "make the tables with: lecternctl roster init" },
-	{ "42703", ERR_NOT_FOUND, "the table is not the one that docs/schema.sql describes" },
+	{ "42703", ERR_NOT_FOUND, "the table is not the one that docs/schema-postgres.sql describes" },
 	{ "42501", ERR_FORBIDDEN, "grant it to the user in postgres.conninfo" },
 	{ "25006", ERR_FORBIDDEN, "this server takes no writes" },
 	{ "28", ERR_FORBIDDEN, "check postgres.conninfo and postgres.password_file" },

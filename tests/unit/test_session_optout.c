@@ -411,6 +411,27 @@ test_canonical(void **state)
 	client_done(&d);
 }
 
+/* What is under way is acknowledged before the client is asked to come anew: it would send
+ * it again, and the event would count for one student and for the other. */
+static void
+test_canonical_under_way(void **state)
+{
+	(void)state;
+
+	attend("7b,student,s1,,,tc-testcase-u1\n");
+	client_known(&c, "u1", "org.x", ",\"stream\":\"s\"");
+	say(&c, "{\"event\":\"a\",\"seq\":1}");
+	attend("7b,student,s1,,,\n");
+	assert_int_equal(c.code, 0);
+	say(&c, "{\"event\":\"b\",\"seq\":2}"); /* comes again under the new id */
+	settle();
+	hears(&c, "{\"status\":\"ack\",\"stream\":\"s\",\"seq\":1}");
+	hears_nothing(&c);
+	assert_int_equal(c.code, 1012);
+	assert_int_equal(kept_count(RECORD_EVENT), 1);
+	client_done(&c);
+}
+
 int
 main(void)
 {
@@ -427,6 +448,7 @@ main(void)
 		WORLD_TEST(test_roster_change),
 		WORLD_TEST(test_until),
 		WORLD_TEST(test_canonical),
+		WORLD_TEST(test_canonical_under_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,15 @@ daemon_old_gone_cb(void *arg)
 	(void)arg;
 }
 
+/* A whole export of the wrong year is a right roster. */
+static void
+daemon_say_fewer(const struct roster *old, const struct roster *roster)
+{
+	if (roster_students(roster) < roster_students(old) / 2)
+		log_warning("roster: students before %zu, now %zu; is the source whole?",
+		    roster_students(old), roster_students(roster));
+}
+
 /* The old one is freed in the pool: of a large one that takes as long as half of
  * its load. */
 static void
@@ -47,6 +56,7 @@ daemon_swap_roster(struct daemon *d, struct roster *roster)
 {
 	struct roster *old = d->roster;
 
+	daemon_say_fewer(old, roster);
 	d->roster = roster;
 	d->copy_of[0] = '\0';
 	d->tries = 0;

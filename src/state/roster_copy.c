@@ -93,6 +93,20 @@ copy_into_place(const char *from, const char *to, const char *folder, char **why
 	return ok ? ERR_OK : ERR_IO;
 }
 
+/* What SQLite may have left there, too, of a daemon that was killed. */
+static void
+copy_remove(const char *path)
+{
+	static const char *const beside[] = { "", "-journal", "-wal", "-shm" };
+
+	for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+		char *one = mem_printf("%s%s", path, beside[i]);
+
+		(void)unlink(one); /* mostly there is none */
+		mem_free(one);
+	}
+}
+
 enum err
 roster_copy_put(const char *backend, const struct roster_options *o, const struct roster *r,
     char **why)
@@ -104,13 +118,13 @@ roster_copy_put(const char *backend, const struct roster_options *o, const struc
 		return ERR_OK;
 	new = copy_path(o, ".new");
 	path = copy_path(o, "");
-	(void)unlink(new); /* of a daemon that was killed */
+	copy_remove(new);
 	e = copy_write(new, copy_mark(backend, o), r, why);
 	if (e == ERR_OK)
 		e = copy_into_place(new, path, o->conf->state_dir, why);
 	if (e != ERR_OK) { /* the one before may let in who is let in no more */
-		(void)unlink(new);
-		(void)unlink(path);
+		copy_remove(new);
+		copy_remove(path);
 	}
 	mem_free(new);
 	mem_free(path);
@@ -120,11 +134,14 @@ roster_copy_put(const char *backend, const struct roster_options *o, const struc
 void
 roster_copy_tidy(const char *backend, const struct roster_options *o)
 {
-	char *path = copy_path(o, "");
+	char *path = copy_path(o, ""), *new = copy_path(o, ".new");
 
-	if (!copy_is_kept(backend))
-		(void)unlink(path); /* mostly there is none */
+	if (!copy_is_kept(backend)) {
+		copy_remove(path);
+		copy_remove(new);
+	}
 	mem_free(path);
+	mem_free(new);
 }
 
 /* ---- get ---- */

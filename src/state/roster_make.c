@@ -126,6 +126,9 @@ roster_note(struct roster *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof line, fmt, ap);
 	va_end(ap);
+	for (char *c = line; *c != '\0'; c++) /* a file's name may hold anything */
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
 	r->noted++;
 	buf_printf(&r->notes, "%s\n", line);
 }

@@ -148,7 +148,9 @@ test_replaced(void **state)
 static void
 test_killed(void **state)
 {
-	char *beside = mem_printf("%s.new", path), *command = mem_printf("head -c 5000 %s >%s", path, beside);
+	char *beside = mem_printf("%s.new", path);
+	char *command = mem_printf("head -c 5000 %s >%s; cp %s %s-wal; cp %s %s-journal", path, beside,
+	    beside, beside, beside, beside);
 	struct roster *r;
 	(void)state;
 

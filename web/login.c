@@ -28,7 +28,7 @@ struct logins {
 	TAILQ_HEAD(, login) list;
 	TAILQ_HEAD(, login) unchecked; /* logins_check has not come to them yet */
 	uint64_t session_ms, idle_ms;
-	struct loop_timer *sweep;
+	struct loop_timer *sweep, *again;
 	struct auth *auth;       /* that is being asked by logins_check */
 	struct login *checked;   /* about whom; NULL: he is gone */
 	struct auth_ask *ask;
@@ -93,6 +93,8 @@ logins_sweep_cb(void *arg)
 
 /* ---- life ---- */
 
+static void logins_again_cb(void *arg);
+
 void
 logins_reconf(struct logins *ls, const struct conf *c)
 {
@@ -111,6 +113,7 @@ logins_new(struct loop *l, const struct conf *c)
 	TAILQ_INIT(&ls->list);
 	TAILQ_INIT(&ls->unchecked);
 	ls->sweep = loop_timer_new(l, logins_sweep_cb, ls);
+	ls->again = loop_timer_new(l, logins_again_cb, ls);
 	logins_reconf(ls, c);
 	return ls;
 }
@@ -126,6 +129,7 @@ logins_free(struct logins *ls)
 		login_end(TAILQ_FIRST(&ls->list));
 	map_free(ls->by_hash, NULL);
 	loop_timer_free(ls->sweep);
+	loop_timer_free(ls->again);
 	mem_free(ls);
 }
 
@@ -290,8 +294,10 @@ logins_check_next(struct logins *ls)
 {
 	struct login *x = TAILQ_FIRST(&ls->unchecked);
 
-	if (x == NULL)
+	if (x == NULL) {
+		loop_timer_once(ls->again, LOGINS_CHECK_MS);
 		return;
+	}
 	TAILQ_REMOVE(&ls->unchecked, x, in_check);
 	x->unchecked = false;
 	ls->checked = x;
@@ -308,6 +314,7 @@ logins_check(struct logins *ls, struct auth *a)
 	ls->ask = NULL;
 	ls->checked = NULL;
 	ls->auth = a;
+	loop_timer_stop(ls->again);
 	while (a == NULL && !TAILQ_EMPTY(&ls->list))
 		login_end(TAILQ_FIRST(&ls->list));
 	TAILQ_FOREACH(x, &ls->list, link) {
@@ -317,4 +324,12 @@ logins_check(struct logins *ls, struct auth *a)
 	}
 	if (a != NULL)
 		logins_check_next(ls);
+}
+
+static void
+logins_again_cb(void *arg)
+{
+	struct logins *ls = arg;
+
+	logins_check(ls, ls->auth);
 }

@@ -29,8 +29,10 @@ void logins_free(struct logins *ls);
 size_t logins_count(const struct logins *ls);
 void logins_reconf(struct logins *ls, const struct conf *c);
 /* Asks of every session whether its password is still the user's, one after the
- * other, and ends those for which it is not; all when a is NULL. What was asked
+ * other, and ends those for which it is not; all when a is NULL. So it does every
+ * LOGINS_CHECK_MS from then on, as a database may change at any time. What was asked
  * of another auth before is forgotten, so call it before that one is closed. */
+#define LOGINS_CHECK_MS 15000
 void logins_check(struct logins *ls, struct auth *a);
 
 /* The cookie's value into token; NULL when there are too many sessions. */

@@ -85,6 +85,7 @@ web_signin(struct web *w)
 {
 	TAILQ_INIT(&w->signins);
 	w->logins = logins_new(w->loop, w->conf);
+	logins_check(w->logins, w->auth);
 	w->user_tries = throttle_new(WEB_USER_TRIES, WEB_USER_TRY_MS);
 	w->network_tries = throttle_new(WEB_NETWORK_TRIES, WEB_NETWORK_TRY_MS);
 	w->doc = json_doc_new();

@@ -4,7 +4,7 @@
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
-import { ok, same, waitFor, withInstance } from './lib/rig.mjs';
+import { ok, same, waitFor, withEach } from './lib/rig.mjs';
 import { ROOT } from '../../tools/instance.mjs';
 import { Feed, ask, signIn, trySignIn } from '../../tools/feed.mjs';
 
@@ -252,7 +252,7 @@ async function hostile(instance) {
 	same((await get(instance, '/health')).json, { status: 'ok' }, 'after all of that it lives');
 }
 
-await withInstance('signin', { server: 'none', students: 5, authLines: '  admins = { "boss@school.test" }' }, async (instance) => {
+async function everything(instance) {
 	await people(instance);
 	const teacher = await words(instance);
 	const cookies = await everyRoute(instance);
@@ -261,9 +261,38 @@ await withInstance('signin', { server: 'none', students: 5, authLines: '  admins
 	await hostile(instance);
 	await sessions(instance);
 	await limits(instance);
-});
+}
 
-await withInstance('signin-tls', { server: 'none', students: 1, tls: true }, async (instance) => {
+async function sqlite(instance) {
+	const { teacher, stranger } = instance.users;
+	const cookie = await signIn(instance, teacher), other = await signIn(instance, stranger);
+	const feed = await new Feed(instance, cookie).opened;
+	instance.ctl('passwd', '--delete', 'teacher');
+	same((await feed.closed).code, 1008, 'who is taken out of the database is signed out, without a reload');
+	same((await get(instance, '/auth/userinfo', cookie)).json, null, 'everywhere');
+	same((await get(instance, '/auth/userinfo', other)).json.user_id, stranger.jid, 'and nobody else is');
+}
+
+async function proxy(instance) {
+	const { teacher } = instance.users;
+	const via = (client, proto = 'https') => ({ 'X-Real-IP': client, 'X-Forwarded-Proto': proto });
+	const post = (password, headers) => trySignIn(instance, 'teacher', password, { headers });
+	same((await post(teacher.password, via('192.0.2.1', 'http'))).status, 403, 'behind a proxy a password is taken over https only');
+	same((await post(teacher.password, {})).status, 403, 'and only when the proxy says so');
+	const a = await post(teacher.password, via('192.0.2.1'));
+	ok(/^__Host-.*; Secure$/.test(a.headers['set-cookie'][0]), 'then the cookie is Secure');
+	const who = async (headers) => (await ask(instance, 'GET', '/auth/userinfo', { cookie: a.cookie, headers })).json?.user_id;
+	same([await who(via('192.0.2.1')), await who(via('192.0.2.1', 'http'))], [teacher.jid, undefined], 'and counts over https');
+	const tries = await Promise.all(Array.from({ length: 110 }, (_, i) => trySignIn(instance, `guess${i}`, 'x', { headers: via('192.0.2.9') })));
+	ok(tries.filter((t) => t.status === 429).length >= 5, 'many wrong passwords of one client, each of another user, are too many');
+	same((await post(teacher.password, via('192.0.2.9'))).status, 429, 'for that client');
+	same((await post(teacher.password, via('192.0.2.1'))).json, { status: 'authorized' }, 'and not for others behind the proxy');
+	same((await post(teacher.password, { ...via('not an address'), Host: 'x' })).status, 200, 'an address that is none is not counted as one');
+	const lines = instance.ctl('audit', '--events').split('\n').filter((l) => l.includes('signed_in'));
+	ok(lines.some((l) => l.includes('"peer":"192.0.2.1"')), 'the audit file has the client\'s address');
+}
+
+async function overTls(instance) {
 	const a = await trySignIn(instance, 'teacher', instance.users.teacher.password);
 	ok(/^__Host-lectern_session=.*; Secure$/.test(a.headers['set-cookie'][0]), 'over TLS the cookie is Secure, and of this host alone');
 	same((await get(instance, '/auth/userinfo', a.cookie.replace('__Host-', ''))).json, null, 'under a name that a neighbour may set it is none');
@@ -277,4 +306,11 @@ await withInstance('signin-tls', { server: 'none', students: 1, tls: true }, asy
 	const out = await get(instance, '/auth/logout', a.cookie);
 	ok(/^__Host-lectern_session=; .*Max-Age=0; Secure$/.test(out.headers['set-cookie'][0]), 'log-out takes the cookie back');
 	same((await get(instance, '/auth/userinfo', a.cookie)).json, null, 'and ends the session');
-});
+}
+
+await withEach('signin', [
+	['file', { server: 'none', students: 5, authLines: '  admins = { "boss@school.test" }', test: everything }],
+	['sqlite', { server: 'none', students: 1, auth: ['sqlite'], test: sqlite }],
+	['proxy', { server: 'none', students: 1, listen: '  trusted_proxies = { "127.0.0.1" }', test: proxy }],
+	['tls', { server: 'none', students: 1, tls: true, test: overTls }],
+], (instance) => instance.o.test(instance));

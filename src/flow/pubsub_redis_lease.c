@@ -57,10 +57,10 @@ rps_lease_mine(struct rps *s, bool taken)
 {
 	s->lease_until_ms = s->lease_asked_ms + LEASE_MS;
 	s->conflict = false;
-	loop_timer_once(s->renew, LEASE_RENEW_MS);
+	loop_timer_once(s->renew, taken && s->up ? 0 : LEASE_RENEW_MS);
 	if (taken && s->up)
 		rps_down(s, "Redis has lost what was published, all of it is published anew");
-	if (!s->up)
+	else if (!s->up)
 		rps_rise(s);
 	else
 		rps_room(s);

@@ -492,6 +492,37 @@ test_emptied(void **state)
 	assert_int_equal(downs, 1);
 }
 
+static void
+close_cb(void *arg)
+{
+	(void)arg;
+	pubsub_close(writer);
+	writer = NULL;
+}
+
+static const struct pubsub_writer close_ops = { up_cb, close_cb, close_cb };
+
+static bool
+is_closed(void *arg)
+{
+	(void)arg;
+	return writer == NULL;
+}
+
+/* Whoever hears of it may close everything. */
+static void
+test_emptied_and_closed(void **state)
+{
+	(void)state;
+	pubsub_close(writer);
+	ups = 0;
+	writer = open_as(NULL, NULL);
+	pubsub_write(writer, &close_ops, NULL);
+	pubsub_contract_until(loop, is_up, NULL);
+	redis_server_do(&server, "FLUSHALL");
+	pubsub_contract_until(loop, is_closed, NULL);
+}
+
 int
 main(void)
 {
@@ -507,6 +538,7 @@ main(void)
 		TEST(test_two_writers),
 		TEST(test_taken_away),
 		TEST(test_emptied),
+		TEST(test_emptied_and_closed),
 	};
 	const struct pubsub_contract contract = {
 		.backend = &pubsub_redis, .place = place, .drop = drop, .cut = cut

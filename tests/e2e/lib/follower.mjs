@@ -13,6 +13,7 @@ export class Follower extends Service {
 		Object.assign(this, { instance, component, follow });
 		this.conf = instance.at(`${name}.conf`);
 		this.dir = instance.at(name);
+		process.once('exit', () => this.child?.kill('SIGKILL')); // where a test ends early
 	}
 
 	get backends() { return this.instance.pubsub.filter((p) => !p.startsWith('xmpp')).map((p) => `"${p}"`).join(', '); }

@@ -305,14 +305,17 @@ door_retract_cb(void *arg, struct hub_sub *sub, const char *const *ids, size_t n
 	return true;
 }
 
+/* The items that are in the node follow: until then not all is there. */
 static bool
 door_purge_cb(void *arg, struct hub_sub *sub)
 {
+	struct pubsub_change c[] = { { .op = PUBSUB_PART }, { .op = PUBSUB_PURGE } };
 	struct door_node *of = hub_sub_user(sub);
 
 	(void)arg;
-	if (!door_say(of, PUBSUB_PURGE))
+	if (!door_publish(of, c, 2))
 		return false;
+	door_go(of, DOOR_FILL);
 	door_filled(of);
 	return true;
 }

@@ -203,6 +203,55 @@ test_roster(void **state)
 	expect_all();
 }
 
+/* ---- what is said of a node: the operations, in order ---- */
+
+static void
+ops_snapshot_cb(void *arg, const struct pubsub_item *v, size_t n, bool whole)
+{
+	(void)v, (void)n, (void)whole;
+	buf_clear(arg);
+}
+
+static void
+ops_change_cb(void *arg, const struct pubsub_change *c)
+{
+	buf_printf(arg, "%s ", pubsub_op_name(c->op));
+}
+
+static const struct pubsub_reader ops_reader = { ops_snapshot_cb, ops_change_cb };
+
+static bool
+ends_whole(void *arg)
+{
+	struct str ops = buf_view(arg);
+
+	return ops.n > 6 && memcmp(ops.p + ops.n - 6, "whole ", 6) == 0;
+}
+
+/* From a purge until the items are there again nobody may take the node for whole. */
+static void
+test_purge(void **state)
+{
+	struct buf ops = BUF_INIT(0);
+	struct pubsub_sub *sub;
+
+	(void)state;
+	docs_of("s1", 300);
+	event_of("s2", "doc");
+	hub_spread(hub);
+	expect("class/7b/t.docs", false);
+	sub = pubsub_follow(pubsub, STR_LIT("class/7b/t.docs"), &ops_reader, &ops);
+	turns(8);
+	assert_int_equal(ops.len, 0);
+	set_roster("7b:+t,s2;8c:+t,s2,s3");
+	pubsub_contract_until(loop, ends_whole, &ops);
+	buf_byte(&ops, '\0');
+	assert_string_equal(ops.data, "part purge item whole ");
+	expect("class/7b/t.docs", false);
+	pubsub_unfollow(sub);
+	buf_free(&ops);
+}
+
 /* A new daemon, with another roster, finds what the one before it left. */
 static void
 test_earlier_life(void **state)
@@ -315,6 +364,7 @@ main(void)
 		TEST(test_publishes),
 		TEST(test_stays_inside),
 		TEST(test_roster),
+		TEST(test_purge),
 		TEST(test_status),
 		cmocka_unit_test_teardown(test_earlier_life, teardown),
 		cmocka_unit_test_teardown(test_converges_memory, teardown),

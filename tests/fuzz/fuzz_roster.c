@@ -89,7 +89,8 @@ fuzz_row_cb(void *arg, const struct roster_row *row)
 	return roster_add(arg, row, &why) == ERR_OK;
 }
 
-/* Every student is known by the own id, and the rows make the same again. */
+/* Every student is known by the own id, JID, addresses and aliases, and reads no class
+ * that they attend; and the rows make the same again. */
 static void
 fuzz_check(struct roster *r)
 {
@@ -105,6 +106,12 @@ fuzz_check(struct roster *r)
 
 		fuzz_require(roster_identify(r, str_of(s->id)) == s);
 		fuzz_require(s->jid == NULL || roster_by_jid(r, str_of(s->jid)) == s);
+		fuzz_require(s->email == NULL || roster_identify(r, str_of(s->email)) == s);
+		for (size_t k = 0; k < s->n_aliases; k++)
+			fuzz_require(roster_identify(r, str_of(s->aliases[k])) == s);
+		for (size_t k = 0; s->jid != NULL && k < s->n_classes; k++)
+			fuzz_require(roster_reads_class(s->classes[k], str_of(s->jid), NULL) ==
+			    ROSTER_AS_NOBODY);
 	}
 	roster_free(again);
 }

@@ -3,6 +3,7 @@
  * counts of their rows, what is only noted, and what refuses an export. */
 #include "tests/unit/roster_source.h"
 
+#include <time.h>
 #include <zip.h>
 
 static const char *const names[] = { "manifest.csv", "orgs.csv", "academicSessions.csv",
@@ -121,11 +122,13 @@ teardown(void **state)
 	return 0;
 }
 
+static int64_t now_s = 1790000000; /* 2026-09-21 */
+
 static struct roster *
 load(const char *path, char **why)
 {
 	struct roster_options o = { .file = path, .pseudonym_key = KEY, .domain = domain,
-		.now_s = 1790000000 }; /* 2026-09-21 */
+		.now_s = now_s };
 
 	*why = NULL;
 	return roster_load("oneroster", &o, why);
@@ -210,6 +213,43 @@ test_dates(void **state)
 		roster_free(r);
 		mem_free(text);
 	}
+}
+
+/* A day begins and ends at midnight where the server is. */
+static void
+test_zone(void **state)
+{
+	static const struct { const char *zone; int64_t now_s; size_t students; } cases[] = {
+		{ "UTC0", 1790035199, 2 },           /* 2026-09-21T23:59:59Z */
+		{ "UTC0", 1790035200, 3 },
+		{ "UTC0", 1790121599, 3 },
+		{ "UTC0", 1790121600, 2 },
+		{ "XXX-12", 1790035200 - 43201, 2 }, /* twelve hours earlier there */
+		{ "XXX-12", 1790035200 - 43200, 3 },
+		{ "XXX+9", 1790035200 + 32399, 2 },
+		{ "XXX+9", 1790035200 + 32400, 3 },
+	};
+	(void)state;
+
+	source_file(folder, "enrollments.csv", STR_LIT("sourcedId,status,classSourcedId,userSourcedId,"
+	    "role,beginDate,endDate\ne1,,c1,t1,teacher,,\ne2,,c1,s1,student,,\ne3,,c1,s2,student,,\n"
+	    "e4,,c2,s1,student,2026-09-22,2026-09-23\n"));
+	source_file(folder, "classes.csv", STR_LIT("sourcedId,status,title\nc1,,Maths\nc2,,English\n"));
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct roster *r;
+
+		assert_int_equal(setenv("TZ", cases[i].zone, 1), 0);
+		tzset();
+		now_s = cases[i].now_s;
+		r = taken(folder);
+		if (1 + roster_student(r, STR_LIT("s1"))->n_classes != cases[i].students ||
+		    roster_classes(r) + 1 != cases[i].students)
+			fail_msg("%s %lld", cases[i].zone, (long long)cases[i].now_s);
+		roster_free(r);
+	}
+	assert_int_equal(unsetenv("TZ"), 0);
+	tzset();
+	now_s = 1790000000;
 }
 
 /* A class is there in its terms; one without a known term always. */
@@ -477,6 +517,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		WITH_FOLDER(test_identities),
 		WITH_FOLDER(test_dates),
+		WITH_FOLDER(test_zone),
 		WITH_FOLDER(test_terms),
 		WITH_FOLDER(test_over),
 		WITH_FOLDER(test_nul),

@@ -214,7 +214,7 @@ test_refusals(void **state)
 
 	open_good();
 	refused("SELECT * FROM nowhere", NULL, 0, ERR_NOT_FOUND, "lecternctl roster init");
-	refused("SELECT w FROM t", NULL, 0, ERR_NOT_FOUND, "docs/schema.sql");
+	refused("SELECT w FROM t", NULL, 0, ERR_NOT_FOUND, "docs/schema-postgres.sql");
 	refused("SELEC", NULL, 0, ERR_IO, "syntax error");
 	refused("INSERT INTO t VALUES ($1, $2)", twice, 2, ERR_INVALID, "duplicate key");
 	refused("INSERT INTO t VALUES ($1, $2)", nul, 2, ERR_INVALID, "NUL");
@@ -373,6 +373,58 @@ test_places(void **state)
 	wait_down("No such file or directory");
 }
 
+/* A certificate for db.test, signed by itself, as the server's own. */
+static void
+make_certificate(void)
+{
+	struct passwd *nobody = geteuid() == 0 ? getpwnam("nobody") : NULL;
+	char key[160], command[1000];
+
+	snprintf(key, sizeof key, "%s/data/server.key", postgres.dir);
+	snprintf(command, sizeof command, "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=db.test "
+	    "-addext subjectAltName=DNS:db.test -keyout %s -out %s/data/server.crt 2>/dev/null && "
+	    "cp %s/data/server.crt %s/ca.pem && chmod 600 %s && chmod 644 %s/data/server.crt", key, postgres.dir,
+	    postgres.dir, postgres.dir, key, postgres.dir);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof command, "%s/data/server.crt", postgres.dir);
+	if (nobody != NULL) {
+		assert_int_equal(chown(key, nobody->pw_uid, nobody->pw_gid), 0);
+		assert_int_equal(chown(command, nobody->pw_uid, nobody->pw_gid), 0);
+	}
+}
+
+/* With a server that has TLS: another machine's name gets it; whether it is the right one
+ * is asked by conninfo. */
+static void
+test_tls(void **state)
+{
+	struct answer a;
+	char text[400];
+	(void)state;
+
+	make_certificate();
+	postgres_exec("ALTER SYSTEM SET ssl = on");
+	postgres_exec("SELECT pg_reload_conf()");
+	snprintf(text, sizeof text, "host=school.example hostaddr=127.0.0.1 port=%s user=lectern "
+	    "dbname=postgres", postgres.port);
+	open_link(text, postgres.password_file, 20);
+	wait_up(1);
+	a = ask("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", NULL, 0);
+	assert_true(str_starts(str_of(a.rows), "t"));
+	pg_link_free(pg);
+	snprintf(text, sizeof text, "host=school.example hostaddr=127.0.0.1 port=%s user=lectern "
+	    "dbname=postgres sslmode=verify-full sslrootcert=%s/ca.pem", postgres.port, postgres.dir);
+	open_link(text, postgres.password_file, 20);
+	wait_down("does not match host name");
+	pg_link_free(pg);
+	snprintf(text, sizeof text, "host=db.test hostaddr=127.0.0.1 port=%s user=lectern "
+	    "dbname=postgres sslmode=verify-full sslrootcert=%s/ca.pem", postgres.port, postgres.dir);
+	open_link(text, postgres.password_file, 20);
+	wait_up(2);
+	postgres_exec("ALTER SYSTEM SET ssl = off");
+	postgres_exec("SELECT pg_reload_conf()");
+}
+
 static void
 test_conninfo(void **state)
 {
@@ -507,6 +559,7 @@ main(void)
 		PG_TEST(test_silent),
 		PG_TEST(test_password),
 		PG_TEST(test_places),
+		PG_TEST(test_tls),
 		PG_TEST(test_conninfo),
 		cmocka_unit_test(test_local),
 		PG_TEST(test_freed),

@@ -420,6 +420,8 @@ engine_drop_states(struct engine *e, struct student *t)
 	for (struct state *s = t->states; s != NULL; s = next) {
 		next = s->of_student;
 		map_remove(e->states, str_of(s->key));
+		if (s->reducer->external)
+			engine_external_remove(e, s);
 		engine_state_drop(s);
 		metric_sub(METRIC_STATES, 1);
 	}

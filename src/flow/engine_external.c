@@ -82,6 +82,18 @@ engine_external_add(struct engine *e, struct state *s)
 	s->student->n_external++;
 }
 
+void
+engine_external_remove(struct engine *e, struct state *s)
+{
+	struct engine_reducer *er = engine_external(e, s->reducer);
+	size_t i = 0;
+
+	while (er->states[i] != s)
+		i++;
+	er->states[i] = er->states[--er->n_states];
+	s->student->n_external--;
+}
+
 /* ---- records ---- */
 
 /* The state the record is about; a new one is not the engine's yet. NULL when

@@ -128,10 +128,12 @@ engine_session_put(struct engine *e, uint64_t id, uint64_t statement, struct str
 
 	if (said == NULL)
 		return false;
-	if ((s != NULL && s->said->seq > statement) ||
-	    (e->only != NULL && !e->only(e->only_arg, said->is.safe_user_id)))
+	if (s != NULL && s->said->seq > statement) {
 		engine_said_drop(said);
-	else
+	} else if (e->only != NULL && !e->only(e->only_arg, said->is.safe_user_id)) {
+		engine_said_drop(said);
+		engine_session_end(e, id); /* no more events of whom it was before */
+	} else
 		engine_session_says(e, s != NULL ? s : engine_session_make(e, id), said);
 	return true;
 }

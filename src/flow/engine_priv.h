@@ -217,8 +217,9 @@ struct state *engine_load_state(struct engine *e, struct str key, struct unpack 
 /* Folds a RECORD_STATE. */
 void engine_published(struct engine *e, const struct record *r);
 void engine_external_take(struct engine *e, const struct record *r);
-/* The state is one of its external reducer's. */
+/* The state is one of its external reducer's; it is none any more. */
 void engine_external_add(struct engine *e, struct state *s);
+void engine_external_remove(struct engine *e, struct state *s);
 void engine_repeat_add(struct engine *e, uint64_t seq);
 
 #endif

@@ -16,7 +16,27 @@
 #define COLD_DEADLINE_MS 60000
 #define COLD_RECORDS_MAX 20000
 
-static const struct reducer *const cold_reducers[] = { &any, &doc, &owner, &pair, &hidden, NULL };
+/* A producer's: its states are texts. */
+static void
+cold_text_encode(const void *state, struct jsonw *w)
+{
+	jsonw_raw(w, buf_view(&((const struct names *)state)->all));
+}
+
+static bool
+cold_text_decode(void *state, struct str json)
+{
+	struct names *s = state;
+
+	buf_clear(&s->all);
+	return buf_str(&s->all, json) == ERR_OK;
+}
+
+static const struct reducer cold_external = { REDUCER_HEADER, .id = "x.out", .version = 1,
+	.external = true, .size = sizeof(struct names), .encode = cold_text_encode,
+	.decode_text = cold_text_decode, .fini = names_fini };
+static const struct reducer *const cold_reducers[] = { &any, &doc, &owner, &pair, &hidden,
+	&cold_external, NULL };
 
 struct cold_entry_kept {
 	uint8_t kind;
@@ -35,6 +55,7 @@ static struct {
 	size_t n;                /* so many there are; their seqs are 1, 2, ... */
 	unsigned rebuilds, spreads;
 	bool rebuild_fails, given_up;
+	void (*meanwhile)(void); /* once, while states are folded anew */
 } cw;
 
 /* ---- records ---- */
@@ -55,8 +76,9 @@ cw_record(enum record_type type, uint64_t session, struct str body)
 	return cw.n;
 }
 
+/* What a known session states anew, or a new one (0). */
 static inline uint64_t
-cw_session(const char *student)
+cw_says(uint64_t session, const char *student)
 {
 	struct session_record s = rig_student(student);
 	struct buf body = BUF_INIT(0);
@@ -64,9 +86,28 @@ cw_session(const char *student)
 
 	s.stream = STR_LIT("x");
 	session_record_write(&body, &s);
-	id = cw_record(RECORD_SESSION, 0, buf_view(&body));
+	id = cw_record(RECORD_SESSION, session, buf_view(&body));
 	buf_free(&body);
 	return id;
+}
+
+static inline uint64_t
+cw_session(const char *student)
+{
+	return cw_says(0, student);
+}
+
+/* What a producer folded of everything so far. */
+static inline void
+cw_publish(const char *student, const char *json)
+{
+	struct buf body = BUF_INIT(0);
+
+	state_record_write(&body, &(struct state_record){ .reducer = STR_LIT("x.out"),
+		.student = str_of(student), .scope = STR_LIT(""), .folded = cw.n, .time_us = RIG_T0,
+		.json = str_of(json) });
+	cw_record(RECORD_STATE, 0, buf_view(&body));
+	buf_free(&body);
 }
 
 static inline void
@@ -143,6 +184,9 @@ cw_rebuild_cb(void *arg)
 	(void)arg;
 	cw.rebuilds++;
 	loop_defer(cw.loop, cw_rebuilt_cb, (void *)(uintptr_t)cw.n);
+	if (cw.meanwhile != NULL)
+		cw.meanwhile();
+	cw.meanwhile = NULL;
 	return true;
 }
 

@@ -298,26 +298,84 @@ test_rebuild_fails(void **state)
 	cw_assert_digest();
 }
 
-/* More than may wait: the rest comes from the journal. */
+/* Six events, more than may wait. */
 static void
-test_too_much_waits(void **state)
+too_much_comes(void)
 {
 	char *big = mem_alloc(COLD_WAITING_MAX / 4);
-	uint64_t session;
+	uint64_t session = cw_session("a");
 
-	(void)state;
 	memset(big, ' ', COLD_WAITING_MAX / 4);
 	memcpy(big, "{}", 2);
 	big[COLD_WAITING_MAX / 4 - 1] = '\0';
-	a_is_away();
-	session = cw_session("a");
 	for (int i = 0; i < 6; i++)
 		cw_event(session, (struct rig_event){ .json = big });
+	mem_free(big);
+}
+
+/* The rest comes from the journal. */
+static void
+test_too_much_waits(void **state)
+{
+	(void)state;
+	a_is_away();
+	too_much_comes();
 	cw_until(cw_nobody_waits);
 	assert_int_equal(engine_state(cw.e, STR_LIT(A_ANY))->seq, 8);
 	assert_int_equal(cw.rebuilds, 1);
 	cw_assert_digest();
-	mem_free(big);
+}
+
+static void
+has_value_cb(void *arg, struct state *s)
+{
+	struct buf json = BUF_INIT(0);
+
+	engine_encode(s, &json);
+	assert_true(str_eq(buf_view(&json), *(struct str *)arg));
+	buf_free(&json);
+}
+
+/* States folded anew, a producer's among them, are too old when they come: they are
+ * given up, and folded anew again. */
+static void
+test_rebuilt_too_late(void **state)
+{
+	struct str want = STR_LIT("{\"x\":1}");
+
+	(void)state;
+	a_is_away();
+	kvs_remove(cw.kvs, STR_LIT(A_INDEX));
+	cw_publish("a", "{\"x\":1}");
+	cw.meanwhile = too_much_comes;
+	cw_until(cw_nobody_waits);
+	assert_int_equal(cw.rebuilds, 2);
+	assert_int_equal(engine_state_count(cw.e, &cold_external), 1);
+	engine_each_of(cw.e, &cold_external, has_value_cb, &want);
+	cw_assert_digest();
+	cw_visit("c", NULL, 1);
+	keep_flush(cw.keep);
+	cw_assert_student("a"); /* stays: his producer asks for it */
+}
+
+/* A session that was the student's is another's: its events are, too. */
+static void
+test_session_changes_hands(void **state)
+{
+	uint64_t session;
+
+	(void)state;
+	a_is_away();
+	kvs_remove(cw.kvs, STR_LIT(A_INDEX));
+	session = cw_session("a");
+	cw_event(session, (struct rig_event){ 0 });
+	cw_says(session, "b");
+	cw_event(session, (struct rig_event){ 0 });
+	cw_event(session, (struct rig_event){ 0 });
+	cw_until(cw_nobody_waits);
+	assert_int_equal(cw.rebuilds, 1);
+	assert_int_equal(engine_state(cw.e, STR_LIT(A_ANY))->seq, 3);
+	cw_assert_digest();
 }
 
 /* ---- a new start ---- */
@@ -532,6 +590,8 @@ main(void)
 		cmocka_unit_test_teardown(test_index_old_after_restart, cw_stop),
 		cmocka_unit_test_teardown(test_rebuild_fails, cw_stop),
 		cmocka_unit_test_teardown(test_too_much_waits, cw_stop),
+		cmocka_unit_test_teardown(test_rebuilt_too_late, cw_stop),
+		cmocka_unit_test_teardown(test_session_changes_hands, cw_stop),
 		cmocka_unit_test_teardown(test_restart, cw_stop),
 		cmocka_unit_test_teardown(test_crash, cw_stop),
 		cmocka_unit_test_teardown(test_put_back, cw_stop),

@@ -55,6 +55,12 @@ struct keep {
 	const char *why;      /* of the last one that became broken */
 };
 
+static void
+keep_in(const struct keep *k, struct loop_timer *t, uint64_t ms)
+{
+	loop_timer_once(t, ms / k->o.hurry);
+}
+
 /* ---- out ---- */
 
 static void
@@ -146,7 +152,7 @@ keep_broken(struct keep *k, struct student *t, const char *why)
 	k->broken[k->n_broken++] = t;
 	k->why = why;
 	if (k->n_rebuilding == 0 && !loop_timer_armed(k->rebuild))
-		loop_timer_once(k->rebuild, KEEP_GATHER_MS);
+		keep_in(k, k->rebuild, KEEP_GATHER_MS);
 }
 
 static void
@@ -159,7 +165,7 @@ keep_rebuild_cb(void *arg)
 		return;
 	cold_rebuild_begin(k->o.engine, k->broken, n);
 	if (!k->o.rebuild(k->o.arg)) {
-		loop_timer_once(k->rebuild, KEEP_REBUILD_RETRY_MS);
+		keep_in(k, k->rebuild, KEEP_REBUILD_RETRY_MS);
 		return;
 	}
 	k->n_rebuilding = n;
@@ -177,7 +183,7 @@ keep_rebuilt(struct keep *k, uint64_t position, bool ok)
 	k->n_broken -= n;
 	memmove(k->broken, k->broken + n, k->n_broken * sizeof *k->broken);
 	if (k->n_broken > 0 || !ok)
-		loop_timer_once(k->rebuild, ok ? KEEP_GATHER_MS : KEEP_REBUILD_RETRY_MS);
+		keep_in(k, k->rebuild, ok ? KEEP_GATHER_MS : KEEP_REBUILD_RETRY_MS);
 	if (ok) {
 		log_notice("states were folded anew students=%zu position=%llu", n,
 		    (unsigned long long)position);
@@ -242,7 +248,7 @@ keep_loaded(struct keep_load *l)
 	else
 		keep_broken(k, t, "more came than could wait");
 	if (!loop_timer_armed(k->pump))
-		loop_timer_once(k->pump, k->retry_ms);
+		keep_in(k, k->pump, k->retry_ms);
 }
 
 static void keep_fetch(struct keep_load *l);
@@ -327,7 +333,7 @@ keep_wanted_cb(void *arg)
 	struct keep *k = arg;
 
 	if (!loop_timer_armed(k->pump) && k->n_loads < KEEP_LOADS)
-		loop_timer_once(k->pump, k->retry_ms);
+		keep_in(k, k->pump, k->retry_ms);
 }
 
 /* ---- begin and end ---- */
@@ -339,12 +345,13 @@ keep_new(const struct keep_options *o)
 
 	MEM_NEW(k);
 	k->o = *o;
+	k->o.hurry = o->hurry > 0 ? o->hurry : 1;
 	LIST_INIT(&k->loads);
 	k->tick = loop_timer_new(o->loop, keep_tick_cb, k);
 	k->evict = loop_timer_new(o->loop, keep_evict_cb, k);
 	k->pump = loop_timer_new(o->loop, keep_pump_cb, k);
 	k->rebuild = loop_timer_new(o->loop, keep_rebuild_cb, k);
-	loop_timer_every(k->tick, KEEP_FLUSH_MS);
+	loop_timer_every(k->tick, KEEP_FLUSH_MS / k->o.hurry);
 	cold_begin(o->engine);
 	o->spread(o->arg); /* what the replay changed: a state that is to be spread stays */
 	cold_on_wanted(o->engine, keep_wanted_cb, k);

@@ -17,6 +17,7 @@ struct keep_options {
 	struct engine *engine; /* after its replay; made with .cold when limit > 0 */
 	struct kvs *kvs;
 	size_t limit;          /* students with states in memory; 0: all */
+	unsigned hurry;        /* for tests: pauses are so many times shorter; 0: as they are */
 	/* States have changed outside of a commit. */
 	void (*spread)(void *arg);
 	/* Folds the students of whom cold_is_rebuilding says so anew from the journal up

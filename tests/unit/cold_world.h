@@ -214,7 +214,7 @@ static inline void
 cw_keep(void)
 {
 	struct keep_options o = { .loop = cw.loop, .engine = cw.e, .kvs = cw.kvs,
-		.limit = cw.limit, .spread = cw_spread_cb, .rebuild = cw_rebuild_cb };
+		.limit = cw.limit, .hurry = 50, .spread = cw_spread_cb, .rebuild = cw_rebuild_cb };
 
 	engine_forget_sessions(cw.e);
 	cw.keep = keep_new(&o);

@@ -227,18 +227,13 @@ daemon_lost_cb(void *arg)
 	engine_unstored(d->engine);
 }
 
-/* What goes out of memory must be somewhere else. */
 static bool
 daemon_states(struct daemon *d, char **why)
 {
 	struct kvs_options o = { .loop = d->loop, .lost = daemon_lost_cb, .lost_arg = d };
 
 	d->states = kvs_conf_open(d->conf, NULL, &o, why);
-	if (d->states == NULL || d->conf->state_cache == 0 || (kvs_caps(d->states) & KVS_KEEPS) != 0)
-		return d->states != NULL;
-	*why = mem_printf("kvs.state_cache lets states out of memory and backend \"%s\" has no other "
-	    "place for them: choose another backend or state_cache = 0", d->conf->kvs_backend);
-	return false;
+	return d->states != NULL;
 }
 
 static bool

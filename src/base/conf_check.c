@@ -429,6 +429,16 @@ check_redis(const struct check *k)
 		    "redis.user without a password, expected password_file = ...");
 }
 
+/* What goes out of memory must be somewhere else. */
+static void
+check_kvs(const struct check *k)
+{
+	if (k->c->state_cache > 0 && strcmp(k->c->kvs_backend, "memory") == 0)
+		conf_cause(k->causes, check_line(k, "kvs", 0, "state_cache"),
+		    "kvs.state_cache lets states out of memory, and backend \"memory\" has no other "
+		    "place for them, expected another backend or state_cache = 0");
+}
+
 static void
 check_follow(const struct check *k)
 {
@@ -499,6 +509,7 @@ conf_check(const struct conf *c, struct conf_causes *causes, conf_line_fn line, 
 	check_tls(&k);
 	check_token(&k);
 	check_roster(&k);
+	check_kvs(&k);
 	check_redis(&k);
 	check_xmpp(&k);
 	check_auth(&k);

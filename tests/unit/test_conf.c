@@ -516,6 +516,8 @@ test_redis(void **state)
 	refused(STR_LIT(BASE "redis { address = \"unix:redis.sock\" }"), 2, "redis.address");
 	refused(STR_LIT(BASE "redis { address = \"::1:6379\" }"), 2, "redis.address");
 	refused(STR_LIT(BASE "redis { user = lectern }"), 2, "redis.user without a password");
+	refused(STR_LIT(BASE "kvs {\nstate_cache = 5\n}"), 3, "kvs.state_cache lets states out of memory");
+	refused(STR_LIT(BASE "kvs {\nbackend = memory\nstate_cache = 5 }"), 4, "kvs.state_cache");
 }
 
 static void

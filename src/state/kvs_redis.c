@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* kvs_redis: states in a Redis, under the keys and as the values of Learning
  * Observer. Writes go into the pipeline at once; a flush reads our mark behind
- * them, so that its answer comes after all of theirs and tells whether it is still
- * the same Redis with what we wrote. While Redis is away puts are dropped and the
- * flush after them fails. */
+ * them and writes the next one. Its answers come after all of theirs, and the mark
+ * tells whether this is still the same Redis with everything that we wrote. While
+ * Redis is away puts are dropped and the flush after them fails. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -14,10 +15,10 @@
 #include "state/kvs_backends.h"
 #include "state/redis_link.h"
 
-#define KVS_REDIS_MARK "lectern:store" /* holds a number that nobody else has */
+#define KVS_REDIS_MARK "lectern:store" /* a number that nobody else has, ":", that of a flush */
 #define KVS_REDIS_MARK_BYTES 16
 #define KVS_REDIS_SCAN "500"           /* keys that Redis looks at in one step */
-#define KVS_REDIS_VALUES 100           /* asked for at a time */
+#define KVS_REDIS_VALUES 16            /* asked for at a time */
 
 enum kvs_ask_kind { KVS_ASK_GET, KVS_ASK_SCAN, KVS_ASK_FLUSH };
 
@@ -32,7 +33,10 @@ struct kvs_ask {
 	void *arg;
 	struct buf pattern;  /* of a scan */
 	struct str *keys;    /* found by it; owned */
-	size_t n, cap, at;
+	size_t n, cap;
+	size_t at, asked;    /* values that came, and that were asked for */
+	uint64_t number;     /* of a flush's mark */
+	bool wrong;          /* one that did not come; a flush's mark that is not ours */
 };
 TAILQ_HEAD(kvs_asks, kvs_ask);
 
@@ -48,7 +52,9 @@ struct kvs_redis {
 	struct loop_timer *fail;
 	struct buf key;          /* scratch */
 	char mark[2 * KVS_REDIS_MARK_BYTES + 1];
-	bool marked;             /* the mark is in Redis, as far as we know */
+	uint64_t flushes;        /* marks that were sent */
+	uint64_t kept;           /* the last of them that Redis had; 0: none */
+	bool wrote;              /* since the last flush */
 	bool failed;             /* a write that the next answer to a flush is about */
 	bool dropped;            /* one that the next flush is about */
 	char *trouble;
@@ -170,29 +176,33 @@ kvs_redis_trouble(const void *store)
 
 /* ---- the mark ---- */
 
-static void
-kvs_redis_mark_cb(void *arg, const struct redis_reply *r)
+/* The number of the flush that the mark is of, 0 when it is not ours. */
+static uint64_t
+kvs_redis_mark_number(const struct kvs_redis *s, struct str mark)
 {
-	((struct kvs_redis *)arg)->marked |= r != NULL && r->type != REDIS_ERROR;
+	size_t at = strlen(s->mark);
+	uint64_t n = 0;
+
+	if (!str_starts(mark, s->mark) || mark.n == at || mark.p[at] != ':')
+		return 0;
+	for (at++; at < mark.n && mark.p[at] >= '0' && mark.p[at] <= '9'; at++)
+		n = 10 * n + (uint64_t)(mark.p[at] - '0');
+	return at == mark.n ? n : 0;
 }
 
-/* A Redis without our mark has not what we wrote, or not all of it. Whether it is
- * the one that we know; tells the owner when it is not. */
+/* A Redis with another mark, or with one of earlier, has not what we wrote, or not
+ * all of it. Whether it is the one that we know; tells the owner when it is not. */
 static bool
 kvs_redis_known(struct kvs_redis *s, const struct redis_reply *r)
 {
-	bool before = s->marked;
+	uint64_t is = r->type == REDIS_TEXT ? kvs_redis_mark_number(s, r->text) : 0;
 
-	if (s->read_only || (r->type == REDIS_TEXT && str_is(r->text, s->mark)))
+	if (s->kept == 0 || (is >= s->kept && is <= s->flushes))
 		return true;
-	s->marked = false;
-	redis_command(s->link, (struct str[]){ STR_LIT("SET"), kvs_redis_key(s,
-	    STR_LIT(KVS_REDIS_MARK)), str_of(s->mark) }, 3, kvs_redis_mark_cb, s);
-	if (!before)
-		return true; /* nothing was written that could be missing */
-	log_warning("kvs: %s; all states are written again", r->type == REDIS_TEXT ?
+	log_warning("kvs: %s; all states are written again", r->type == REDIS_TEXT && is == 0 ?
 	    "another process writes to this Redis, expected a redis.prefix of its own" :
 	    "Redis has lost what was written");
+	s->kept = 0; /* nothing is in it that could be missing */
 	if (s->lost != NULL)
 		s->lost(s->lost_arg);
 	return false;
@@ -236,7 +246,7 @@ kvs_redis_up_cb(void *arg)
 	struct kvs_redis *s = arg;
 
 	kvs_redis_trouble_set(s, NULL);
-	if (!s->marked && !s->read_only && s->ttl[0] == '\0')
+	if (s->kept == 0 && !s->read_only && s->ttl[0] == '\0')
 		redis_command(s->link, (struct str[]){ STR_LIT("CONFIG"), STR_LIT("GET"),
 		    STR_LIT("save"), STR_LIT("appendonly") }, 4, kvs_redis_config_cb, s);
 	kvs_redis_ask_mark(s, kvs_redis_marked_cb, s);
@@ -308,6 +318,7 @@ kvs_redis_put(void *store, struct str key, struct str value)
 {
 	struct kvs_redis *s = store;
 
+	s->wrote = true;
 	s->dropped |= !redis_command(s->link, (struct str[]){ STR_LIT("SET"), kvs_redis_key(s, key),
 	    value, STR_LIT("EX"), str_of(s->ttl) }, s->ttl[0] != '\0' ? 5 : 3,
 	    kvs_redis_written_cb, s);
@@ -318,16 +329,25 @@ kvs_redis_remove(void *store, struct str key)
 {
 	struct kvs_redis *s = store;
 
+	s->wrote = true;
 	s->dropped |= !redis_command(s->link, (struct str[]){ STR_LIT("DEL"),
 	    kvs_redis_key(s, key) }, 2, kvs_redis_written_cb, s);
 }
 
 static void
-kvs_redis_flushed_cb(void *arg, const struct redis_reply *r)
+kvs_redis_read_mark_cb(void *arg, const struct redis_reply *r)
 {
 	struct kvs_ask *a = arg;
 	struct kvs_redis *s = a->store;
-	bool ok = !kvs_redis_wrong(s, r) && kvs_redis_known(s, r) && !s->failed;
+
+	a->wrong = kvs_redis_wrong(s, r) || !kvs_redis_known(s, r);
+}
+
+static void
+kvs_redis_end_flush(struct kvs_ask *a)
+{
+	struct kvs_redis *s = a->store;
+	bool ok = !a->wrong && !s->failed;
 
 	s->failed = false;
 	if (ok)
@@ -335,28 +355,69 @@ kvs_redis_flushed_cb(void *arg, const struct redis_reply *r)
 	kvs_ask_end(a, ok ? ERR_OK : ERR_IO, false, (struct str){ 0 });
 }
 
+/* Nothing was written. */
+static void
+kvs_redis_looked_cb(void *arg, const struct redis_reply *r)
+{
+	kvs_redis_read_mark_cb(arg, r);
+	kvs_redis_end_flush(arg);
+}
+
+static void
+kvs_redis_wrote_mark_cb(void *arg, const struct redis_reply *r)
+{
+	struct kvs_ask *a = arg;
+
+	a->wrong |= kvs_redis_wrong(a->store, r);
+	if (!a->wrong && !a->store->failed)
+		a->store->kept = a->number;
+	kvs_redis_end_flush(a);
+}
+
+static void
+kvs_redis_write_mark(struct kvs_redis *s, struct kvs_ask *a)
+{
+	char mark[sizeof s->mark + 24];
+
+	a->number = ++s->flushes;
+	snprintf(mark, sizeof mark, "%s:%" PRIu64, s->mark, a->number);
+	redis_command(s->link, (struct str[]){ STR_LIT("SET"), kvs_redis_key(s,
+	    STR_LIT(KVS_REDIS_MARK)), str_of(mark) }, 3, kvs_redis_wrote_mark_cb, a);
+}
+
 static void
 kvs_redis_flush(void *store, kvs_done_cb *cb, void *arg)
 {
 	struct kvs_redis *s = store;
 	struct kvs_ask *a = kvs_ask_new(s, KVS_ASK_FLUSH, arg);
+	bool writes = s->wrote && !s->read_only;
 
 	a->done = cb;
-	if (redis_link_up(s->link) && !s->dropped)
-		kvs_redis_ask_mark(s, kvs_redis_flushed_cb, a);
-	else
+	if (!redis_link_up(s->link) || s->dropped) {
 		kvs_ask_fail(a);
-	s->dropped = false;
+	} else {
+		kvs_redis_ask_mark(s, writes ? kvs_redis_read_mark_cb : kvs_redis_looked_cb, a);
+		if (writes)
+			kvs_redis_write_mark(s, a);
+	}
+	s->dropped = s->wrote = false;
 }
 
 /* ---- reading ---- */
+
+/* No state, whatever it is. */
+static bool
+kvs_redis_is_other(const struct redis_reply *r)
+{
+	return r != NULL && r->type == REDIS_ERROR && str_starts(r->text, "WRONGTYPE");
+}
 
 static void
 kvs_redis_got_cb(void *arg, const struct redis_reply *r)
 {
 	struct kvs_ask *a = arg;
-	bool other = r != NULL && str_starts(r->text, "WRONGTYPE"); /* no state, whatever it is */
-	bool wrong = !other && kvs_redis_wrong(a->store, r), found = !wrong && r->type == REDIS_TEXT;
+	bool wrong = !kvs_redis_is_other(r) && kvs_redis_wrong(a->store, r);
+	bool found = !wrong && r->type == REDIS_TEXT;
 
 	kvs_ask_end(a, wrong ? ERR_IO : ERR_OK, found, found ? r->text : (struct str){ 0 });
 }
@@ -418,43 +479,37 @@ static void kvs_redis_values(struct kvs_ask *a);
 
 /* A key that is gone by now, or holds no text, has no value. */
 static void
-kvs_redis_values_cb(void *arg, const struct redis_reply *r)
+kvs_redis_value_cb(void *arg, const struct redis_reply *r)
 {
 	struct kvs_ask *a = arg;
 	struct kvs_redis *s = a->store;
+	struct str key = a->keys[a->at++];
 
-	if (kvs_redis_wrong(s, r) || r->type != REDIS_ARRAY) {
-		kvs_ask_end(a, ERR_IO, false, (struct str){ 0 });
-		return;
-	}
+	a->wrong |= !kvs_redis_is_other(r) && kvs_redis_wrong(s, r);
 	s->busy++;
-	for (size_t i = 0; i < r->n && a->at < a->n && !s->closed; i++, a->at++)
-		if (r->items[i]->type == REDIS_TEXT)
-			a->scan(a->arg, ERR_OK, a->keys[a->at], r->items[i]->text);
-	if (!s->closed)
+	if (!a->wrong && r->type == REDIS_TEXT)
+		a->scan(a->arg, ERR_OK, key, r->text);
+	if (!s->closed && a->at == a->asked)
 		kvs_redis_values(a);
 	kvs_redis_leave(s);
 }
 
+/* Not MGET: its answer would have no bound. */
 static void
 kvs_redis_values(struct kvs_ask *a)
 {
-	struct str words[1 + KVS_REDIS_VALUES] = { STR_LIT("MGET") };
-	struct buf names = BUF_INIT(0);
-	size_t n = a->n - a->at < KVS_REDIS_VALUES ? a->n - a->at : KVS_REDIS_VALUES;
+	struct kvs_redis *s = a->store;
 
-	for (size_t i = 0; i < n; i++) {
-		buf_z(&names, a->store->prefix);
-		buf_str(&names, a->keys[a->at + i]);
-		words[1 + i].n = strlen(a->store->prefix) + a->keys[a->at + i].n;
+	if (a->wrong || a->at == a->n) {
+		kvs_ask_end(a, a->wrong ? ERR_IO : ERR_OK, false, (struct str){ 0 });
+		return;
 	}
-	for (size_t i = 0, at = 0; i < n; at += words[1 + i++].n)
-		words[1 + i].p = names.data + at;
-	if (n == 0)
-		kvs_ask_end(a, ERR_OK, false, (struct str){ 0 });
-	else if (!redis_command(a->store->link, words, 1 + n, kvs_redis_values_cb, a))
+	while (a->asked < a->n && a->asked - a->at < KVS_REDIS_VALUES &&
+	    redis_command(s->link, (struct str[]){ STR_LIT("GET"), kvs_redis_key(s,
+	    a->keys[a->asked]) }, 2, kvs_redis_value_cb, a))
+		a->asked++;
+	if (a->asked == a->at)
 		kvs_ask_fail(a);
-	buf_free(&names);
 }
 
 static void kvs_redis_scan_cb(void *arg, const struct redis_reply *r);
@@ -478,7 +533,8 @@ kvs_redis_scan_cb(void *arg, const struct redis_reply *r)
 		return;
 	}
 	for (size_t i = 0; i < r->items[1]->n; i++)
-		kvs_redis_found(a, r->items[1]->items[i]->text);
+		if (r->items[1]->items[i]->type == REDIS_TEXT)
+			kvs_redis_found(a, r->items[1]->items[i]->text);
 	if (!str_is(r->items[0]->text, "0")) {
 		kvs_redis_step(a, r->items[0]->text);
 		return;

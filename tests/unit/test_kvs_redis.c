@@ -40,7 +40,7 @@ prefixed_place(struct kvs_options *o)
 {
 	place(o);
 	redis_server_do(&server, "ACL SETUSER lectern on >sesame ~school:* "
-	    "+get +set +del +mget +scan +ping");
+	    "+get +set +del +scan +ping");
 	redis_server_do(&server, "CONFIG SET requirepass open");
 	o->prefix = "school:";
 	redis.user = "lectern";
@@ -215,6 +215,23 @@ test_killed_persistent(void **state)
 	assert_scan("k=v;l=w;");
 }
 
+/* Killed with a copy of earlier on its disk: our mark is in that, too, and yet not all
+ * that was written. */
+static void
+test_killed_with_an_old_copy(void **state)
+{
+	(void)state;
+	put("k", "v");
+	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
+	redis_server_do(&server, "SAVE");
+	put("k", "w");
+	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
+	redis_server_stop(&server, SIGKILL);
+	redis_server_start(&server, NULL);
+	flush_until_fine("l", "x");
+	assert_int_equal(lost, 1);
+}
+
 static void
 test_stopped(void **state)
 {
@@ -288,9 +305,14 @@ test_user_may_not(void **state)
 static void
 test_two_writers(void **state)
 {
-	struct kvs *two = kvs_contract_open("redis", &options);
+	struct kvs *two;
 
 	(void)state;
+	put("k", "v");
+	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
+	two = kvs_contract_open("redis", &options);
+	kvs_put(two, STR_LIT("k"), STR_LIT("w"));
+	assert_int_equal(kvs_contract_flush(two, options.loop), ERR_OK);
 	put("k", "v");
 	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_IO);
 	assert_int_equal(lost, 1);
@@ -314,6 +336,7 @@ main(void)
 		TEST(test_emptied),
 		TEST(test_killed),
 		TEST(test_killed_persistent),
+		TEST(test_killed_with_an_old_copy),
 		TEST(test_stopped),
 		TEST(test_full),
 		TEST(test_full_from_the_start),

@@ -27,6 +27,7 @@
 	X(IMPORT_OTHER, "left out: no reducer of ours has such keys")        \
 	X(IMPORT_EXTERNAL, "left out: a producer publishes these states")    \
 	X(IMPORT_EMPTY, "left out: without a value")                         \
+	X(IMPORT_LARGE, "left out: larger than a state may be")              \
 	X(IMPORT_UNREAD, "left out: not a value of our reducer's")           \
 	X(IMPORT_FOREIGN, "left out: not an Internal state")
 
@@ -179,6 +180,8 @@ import_state(struct import *m, struct str key, struct str json)
 		return IMPORT_KEPT;
 	if (json.n == 0 || str_is(json, "null") || str_is(json, "{}"))
 		return IMPORT_EMPTY;
+	if (json.n > KVS_VALUE_MAX)
+		return IMPORT_LARGE;
 	if (!engine_reads(m->engine, k.reducer, json))
 		return IMPORT_UNREAD;
 	map_put(m->taken, buf_view(&m->name), m);
@@ -311,9 +314,10 @@ static void
 import_tell(const struct import *m)
 {
 	printf("%s=%" PRIu64 " kept=%" PRIu64 " unknown=%" PRIu64 " external=%" PRIu64 " empty=%" PRIu64
-	    " unreadable=%" PRIu64 " others=%" PRIu64 "\n", m->dry ? "would_take" : "taken",
+	    " unreadable=%" PRIu64 " others=%" PRIu64 " too_large=%" PRIu64 "\n", m->dry ? "would_take" : "taken",
 	    m->n[IMPORT_TAKEN], m->n[IMPORT_KEPT], m->n[IMPORT_OTHER], m->n[IMPORT_EXTERNAL],
-	    m->n[IMPORT_EMPTY], m->n[IMPORT_UNREAD], m->n[IMPORT_FOREIGN]);
+	    m->n[IMPORT_EMPTY], m->n[IMPORT_UNREAD], m->n[IMPORT_FOREIGN],
+	    m->n[IMPORT_LARGE]);
 }
 
 int

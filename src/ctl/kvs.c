@@ -239,6 +239,11 @@ kvs_load_pair_cb(void *arg, struct str key, struct str value)
 {
 	struct kvs_loading *l = arg;
 
+	if (value.n > KVS_VALUE_MAX) {
+		fprintf(stderr, "lecternctl: a value is larger than %zu bytes: %.*s\n", KVS_VALUE_MAX,
+		    STR_ARG(key));
+		return false;
+	}
 	kvs_put(l->k->kvs, key, value);
 	return ++l->n % KVS_LOAD_FLUSH != 0 || ctl_kvs_flush(l->k) == EX_OK;
 }

@@ -38,8 +38,8 @@ void cold_indexes(struct engine *e, cold_index_cb *cb, void *arg);
 
 /* Lets go of the states of the students that were used least recently, of at most
  * `max`, until no more than `limit` are in memory. Who has a session, a subscriber,
- * a state of an external reducer or something that the store has not confirmed
- * stays. Returns how many went. */
+ * a state of an external reducer, one that cannot be stored, or something that the
+ * store has not confirmed stays. Returns how many went. */
 size_t cold_evict(struct engine *e, size_t limit, size_t max);
 
 /* ---- back ---- */

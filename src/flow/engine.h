@@ -31,7 +31,7 @@ struct student {
 	uint64_t flushed;     /* the flush that wrote of it last */
 	uint64_t includes;    /* the journal position its index in the store includes */
 	/* what keeps it from going out */
-	unsigned n_dirty, n_external; /* states */
+	unsigned n_dirty, n_external, n_large; /* states */
 	unsigned n_sessions, n_pins;
 	unsigned n_watched;           /* the hub's: states that have subscribers */
 	bool indexing;
@@ -53,6 +53,7 @@ struct state {
 	struct state *next_changed;
 	bool changed;             /* is in the list of engine_changed */
 	bool dirty;               /* changed since the last write-behind */
+	bool large;               /* was larger then than what can be stored */
 	bool foreign;             /* another daemon's: scope is as it stands in item ids */
 	uint8_t *sum;             /* SHA-256 of the value that was flushed last; NULL when
 	                           * no student goes out */
@@ -156,13 +157,21 @@ enum err engine_load(void *engine, uint8_t kind, struct str key, struct str valu
 void engine_loaded(struct engine *e, uint64_t position);
 
 typedef void engine_state_cb(void *arg, const struct state *s, struct str json);
-/* The write-behind to a KVS: calls cb for at most `max` dirty states with their
- * JSON and clears the flag. Returns the number of this flush, 0 when nothing was
- * dirty. Once the KVS has it all, engine_flushed says so; engine_unflushed makes
- * everything dirty again that was not confirmed, engine_unstored all there is. */
-uint64_t engine_flush_dirty(struct engine *e, size_t max, engine_state_cb *cb, void *arg);
+/* Of one flush. */
+struct engine_flush {
+	size_t states, bytes; /* about so much; one state at least */
+	size_t value;         /* a state larger than this is given without its JSON (p is NULL):
+	                       * nothing can store it; its student stays in memory */
+};
+/* The write-behind to a KVS: calls cb for dirty states with their JSON and clears the
+ * flag. Returns the number of this flush, 0 when nothing was dirty. Once the KVS has
+ * it all, engine_flushed says so; engine_unflushed makes everything dirty again that
+ * was not confirmed, engine_unstored all there is. */
+uint64_t engine_flush_dirty(struct engine *e, const struct engine_flush *max,
+    engine_state_cb *cb, void *arg);
 void engine_flushed(struct engine *e, uint64_t flush);
 size_t engine_dirty(const struct engine *e); /* states */
+size_t engine_large(const struct engine *e); /* states that nothing can store */
 void engine_unflushed(struct engine *e);
 void engine_unstored(struct engine *e);
 /* Calls cb for every state in memory, sorted by key. */

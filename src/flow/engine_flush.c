@@ -22,7 +22,23 @@ engine_index_later(struct engine *e, struct student *t)
 	e->indexing[e->n_indexing++] = t;
 }
 
+/* What could be stored before may be too large now, and the other way round. */
 static void
+engine_set_large(struct engine *e, struct state *s, bool large)
+{
+	if (s->large == large)
+		return;
+	s->large = large;
+	if (large) {
+		s->student->n_large++;
+		e->n_large++;
+	} else {
+		s->student->n_large--;
+		e->n_large--;
+	}
+}
+
+static size_t
 engine_flush_state(struct engine *e, struct state *s, struct buf *json, engine_state_cb *cb,
     void *arg)
 {
@@ -33,20 +49,22 @@ engine_flush_state(struct engine *e, struct state *s, struct buf *json, engine_s
 	if (s->sum != NULL)
 		crypt_sha256((struct str[]){ buf_view(json) }, 1, s->sum);
 	engine_index_later(e, s->student);
-	cb(arg, s, buf_view(json));
+	cb(arg, s, json->failed ? (struct str){ 0 } : buf_view(json));
+	engine_set_large(e, s, json->failed);
+	return json->len;
 }
 
 uint64_t
-engine_flush_dirty(struct engine *e, size_t max, engine_state_cb *cb, void *arg)
+engine_flush_dirty(struct engine *e, const struct engine_flush *max, engine_state_cb *cb, void *arg)
 {
-	struct buf json = BUF_INIT(0);
-	size_t n = e->n_dirty < max ? e->n_dirty : max;
+	struct buf json = BUF_INIT(max->value);
+	size_t n, bytes = 0;
 
-	if (n == 0)
+	if (e->n_dirty == 0)
 		return 0;
 	e->flushes++;
-	for (size_t i = 0; i < n; i++)
-		engine_flush_state(e, e->dirty[i], &json, cb, arg);
+	for (n = 0; n < e->n_dirty && n < max->states && bytes < max->bytes; n++)
+		bytes += engine_flush_state(e, e->dirty[n], &json, cb, arg);
 	e->n_dirty -= n;
 	memmove(e->dirty, e->dirty + n, e->n_dirty * sizeof *e->dirty);
 	buf_free(&json);
@@ -57,6 +75,12 @@ size_t
 engine_dirty(const struct engine *e)
 {
 	return e->n_dirty;
+}
+
+size_t
+engine_large(const struct engine *e)
+{
+	return e->n_large;
 }
 
 void

@@ -92,7 +92,7 @@ struct engine {
 
 	struct state *changed, **changed_end;
 	struct state **dirty;
-	size_t n_dirty, cap_dirty;
+	size_t n_dirty, cap_dirty, n_large;
 	uint64_t flushes, confirmed; /* numbers of the last one begun, and known to be stored */
 	struct student **indexing;   /* something of them was flushed, their index not yet */
 	size_t n_indexing, cap_indexing;

@@ -13,6 +13,7 @@
 
 #define KEEP_FLUSH_MS 1000
 #define KEEP_FLUSH_STATES 32768 /* in one flush */
+#define KEEP_FLUSH_BYTES ((size_t)16 << 20) /* of their values */
 #define KEEP_EVICT_STUDENTS 1000 /* in one turn of the loop */
 #define KEEP_TRIM_STUDENTS 10000 /* so many went: their memory is given back */
 #define KEEP_LOADS 32           /* students fetched at a time */
@@ -45,7 +46,7 @@ struct keep {
 	struct keep_options o;
 	struct loop_timer *tick, *evict, *pump, *rebuild;
 	uint64_t flush;       /* under way, 0: none */
-	bool flush_fails;
+	bool flush_fails, flush_more; /* there was more than has room in one */
 	size_t evicted;       /* since memory was last given back */
 	LIST_HEAD(, keep_load) loads;
 	size_t n_loads;
@@ -63,10 +64,18 @@ keep_in(const struct keep *k, struct loop_timer *t, uint64_t ms)
 
 /* ---- out ---- */
 
+/* What is too large is not there, rather than as it was before. */
 static void
 keep_put_cb(void *arg, const struct state *s, struct str json)
 {
-	kvs_put(arg, str_of(s->key), json);
+	if (json.p != NULL) {
+		kvs_put(arg, str_of(s->key), json);
+		return;
+	}
+	kvs_remove(arg, str_of(s->key));
+	if (!s->large)
+		log_error("kvs: a state is larger than %zu bytes and is not stored reducer=%s "
+		    "student=%s", KVS_VALUE_MAX, s->reducer->id, s->student->pseudonym);
 }
 
 static void
@@ -117,18 +126,22 @@ keep_flushed_cb(void *arg, enum err e)
 	}
 	engine_flushed(k->o.engine, flush);
 	keep_evict_cb(k);
-	if (engine_dirty(k->o.engine) >= KEEP_FLUSH_STATES)
+	if (k->flush_more)
 		keep_flush(k);
 }
 
 void
 keep_flush(struct keep *k)
 {
+	static const struct engine_flush max = { KEEP_FLUSH_STATES, KEEP_FLUSH_BYTES,
+		KVS_VALUE_MAX };
+
 	if (k->flush != 0)
 		return;
-	k->flush = engine_flush_dirty(k->o.engine, KEEP_FLUSH_STATES, keep_put_cb, k->o.kvs);
+	k->flush = engine_flush_dirty(k->o.engine, &max, keep_put_cb, k->o.kvs);
 	if (k->flush == 0)
 		return;
+	k->flush_more = engine_dirty(k->o.engine) > 0;
 	cold_indexes(k->o.engine, keep_index_put_cb, k->o.kvs);
 	kvs_flush(k->o.kvs, keep_flushed_cb, k);
 }
@@ -370,6 +383,7 @@ keep_status(const struct keep *k, struct jsonw *w)
 	jsonw_kuint(w, "rebuilding", k->n_broken);
 	jsonw_kuint(w, "rebuilt", metric_value[METRIC_COLD_REBUILT]);
 	jsonw_kuint(w, "dirty", engine_dirty(k->o.engine));
+	jsonw_kuint(w, "too_large", engine_large(k->o.engine));
 	jsonw_kbool(w, "reachable", k->retry_ms == 0 && !k->flush_fails);
 	jsonw_object_end(w);
 }

@@ -2,6 +2,8 @@
 /* kvs: see kvs.h. The table of backends and the facade before them. */
 #include "state/kvs.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "state/kvs_backends.h"
 
@@ -65,6 +67,7 @@ kvs_get(struct kvs *k, struct str key, kvs_get_cb *cb, void *arg)
 void
 kvs_put(struct kvs *k, struct str key, struct str value)
 {
+	assert(value.n <= KVS_VALUE_MAX);
 	k->backend->put(k->store, key, value);
 }
 

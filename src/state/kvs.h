@@ -22,6 +22,7 @@ struct kvs; /* an open store */
 #define KVS_KEEPS 16u     /* lives outside of this process's memory */
 
 #define KVS_NOT_YET "not connected yet"
+#define KVS_VALUE_MAX ((size_t)60 << 20) /* bytes of one value, in every store */
 
 struct redis_options;
 
@@ -68,7 +69,7 @@ struct kvs *kvs_open(const char *backend, const struct kvs_options *o, char **wh
 /* The same for a backend that is not in the table, such as a test's. */
 struct kvs *kvs_open_as(const struct kvs_backend *b, const struct kvs_options *o, char **why);
 void kvs_get(struct kvs *k, struct str key, kvs_get_cb *cb, void *arg);
-void kvs_put(struct kvs *k, struct str key, struct str value);
+void kvs_put(struct kvs *k, struct str key, struct str value); /* of at most KVS_VALUE_MAX */
 void kvs_remove(struct kvs *k, struct str key);
 void kvs_scan(struct kvs *k, struct str prefix, kvs_scan_cb *cb, void *arg);
 void kvs_flush(struct kvs *k, kvs_done_cb *cb, void *arg);

@@ -11,6 +11,7 @@
 
 #define KVS_DISK_GATHER ((size_t)4 << 20) /* bytes of puts that start a job */
 #define KVS_DISK_ROWS 256                 /* of a scan in one job */
+#define KVS_DISK_BYTES ((size_t)16 << 20) /* of such rows, about */
 #define KVS_DISK_FORMAT 1                 /* user_version; raise when the table changes */
 #define KVS_DISK_MARK 1281779572          /* application_id: "Lect" */
 
@@ -162,13 +163,13 @@ kvs_do_scan(struct kvs_disk *s, struct kvs_op *o)
 	o->more = false;
 	buf_clear(&o->data);
 	sqlite_bind_blob(s->scan, 1, o->from.len > 0 ? buf_view(&o->from) : o->key);
-	while (e == ERR_OK && o->n < KVS_DISK_ROWS && (e = sqlite_step(s->scan, &row)) == ERR_OK && row) {
+	while (e == ERR_OK && !o->more && (e = sqlite_step(s->scan, &row)) == ERR_OK && row) {
 		struct str key = sqlite_blob(s->scan, 0);
 
 		if (key.n < o->key.n || (o->key.n > 0 && memcmp(key.p, o->key.p, o->key.n) != 0))
 			break;
 		kvs_row_add(o, key, sqlite_blob(s->scan, 1));
-		o->more = o->n == KVS_DISK_ROWS;
+		o->more = o->n == KVS_DISK_ROWS || o->data.len >= KVS_DISK_BYTES;
 	}
 	sqlite_reset(s->scan);
 	return e;

@@ -266,23 +266,45 @@ static void
 large_cb(void *arg, enum err e, bool found, struct str value)
 {
 	(void)e;
-	*(bool *)arg = found && value.n == (size_t)8 << 20 && value.p[value.n - 1] == 'v';
+	*(bool *)arg = found && value.n == KVS_VALUE_MAX && value.p[value.n - 1] == 'v';
 }
 
+struct large_scan {
+	unsigned n, ends;
+	enum err e;
+};
+
+static void
+large_scan_cb(void *arg, enum err e, struct str key, struct str value)
+{
+	struct large_scan *s = arg;
+
+	s->ends += key.p == NULL;
+	s->n += key.p != NULL && value.n == KVS_VALUE_MAX;
+	s->e = e;
+}
+
+/* As large as they may be, and several of them in one scan. */
 static void
 test_large(void **state)
 {
-	size_t n = (size_t)8 << 20;
-	char *value = mem_alloc(n);
+	char *value = mem_alloc(KVS_VALUE_MAX);
+	struct large_scan scan = { 0 };
 	bool ok = false;
 
 	(void)state;
-	memset(value, 'v', n);
-	kvs_put(kvs, STR_LIT("k"), (struct str){ value, n });
+	memset(value, 'v', KVS_VALUE_MAX);
+	for (const char *key = "abc"; *key != '\0'; key++) {
+		kvs_put(kvs, (struct str){ key, 1 }, (struct str){ value, KVS_VALUE_MAX });
+		assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
+	}
 	mem_free(value);
-	kvs_get(kvs, STR_LIT("k"), large_cb, &ok);
-	assert_int_equal(kvs_contract_flush(kvs, options.loop), ERR_OK);
+	kvs_get(kvs, STR_LIT("b"), large_cb, &ok);
+	kvs_scan(kvs, STR_LIT(""), large_scan_cb, &scan);
+	kvs_contract_until(options.loop, &scan.ends, 1);
 	assert_true(ok);
+	assert_int_equal(scan.e, ERR_OK);
+	assert_int_equal(scan.n, 3);
 }
 
 static void

@@ -7,6 +7,7 @@ import { Student } from '../../tools/class.mjs';
 import { liveStates, ok, replayedStates, same, storedAll, storedStates, waitFor, withEach } from './lib/rig.mjs';
 
 const STUDENTS = 3;
+const LARGE = 81 * 2 ** 20; // bytes of a state that no record of the journal has room for
 const HOT = 2; // students in memory, where that is bounded
 
 /** Ends with its status; both outputs as one text. */
@@ -71,13 +72,14 @@ email-studentID-mapping:a@b.edu
 
 async function takeOver(instance) {
 	const file = instance.at('reference.txt');
-	fs.writeFileSync(file, REFERENCE, { mode: 0o600 });
+	const large = `Internal,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-large\n{"document_id": "${'x'.repeat(LARGE)}"}\n`;
+	fs.writeFileSync(file, REFERENCE + large, { mode: 0o600 });
 	const before = liveStates(instance);
 	const busy = run(instance, 'kvs', 'import', file);
 	ok(busy.status !== 0 && busy.text.includes('lecternctl: '), 'import is refused while a daemon holds the journal');
 	await instance.lecternd.stop();
 	const dry = run(instance, 'kvs', 'import', '--dry-run', file);
-	ok(dry.text.includes('would_take=2 kept=1 unknown=1 external=0 empty=1 unreadable=1 others=2'), 'a dry run says what would be taken');
+	ok(dry.text.includes('would_take=2 kept=1 unknown=1 external=0 empty=1 unreadable=1 others=2 too_large=1'), 'a dry run says what would be taken');
 	const done = run(instance, 'kvs', 'import', file);
 	ok(done.status === 0 && done.text.includes('\ntaken=2 kept=1 ') && done.text.includes('last_document,STUDENT:tc-testcase-u1: kept'), 'import takes what is new and tells what it leaves');
 	ok(run(instance, 'kvs', 'import', file).text.includes('\ntaken=0 kept=3 '), 'a second one takes nothing');
@@ -109,6 +111,8 @@ async function lookInside(instance) {
 	await instance.lecternd.stop();
 	same(run(instance, 'kvs', 'load', file), { status: 0, text: `loaded=${Object.keys(stored).length}\n` }, 'without it, it loads');
 	same(storedStates(instance), stored, 'what was dumped');
+	fs.writeFileSync(file, `Internal,x\n"${'x'.repeat(LARGE)}"\n`);
+	ok(run(instance, 'kvs', 'load', file).text.includes('larger than'), 'what no store takes is refused');
 	await instance.startLecternd();
 }
 

@@ -16,6 +16,35 @@
 #define COLD_DEADLINE_MS 60000
 #define COLD_RECORDS_MAX 20000
 
+/* Grows by so much with each event. */
+#define COLD_BLOAT ((size_t)35 << 20)
+
+static inline void
+cold_bloat_encode(const void *state, struct jsonw *w)
+{
+	size_t n = (size_t)((const struct tally *)state)->n * COLD_BLOAT;
+	char *text = mem_alloc(n);
+
+	memset(text, 'x', n);
+	jsonw_str(w, (struct str){ text, n });
+	mem_free(text);
+}
+
+static inline bool
+cold_bloat_decode(void *state, struct json v)
+{
+	struct str s;
+
+	if (!json_str(v, &s))
+		return false;
+	((struct tally *)state)->n = (int64_t)(s.n / COLD_BLOAT);
+	return true;
+}
+
+static const struct reducer cold_bloat = { REDUCER_HEADER, .id = "t.bloat", .version = 1,
+	.events = { "bloat" }, .size = sizeof(struct tally), .reduce = tally_steady_reduce,
+	.encode = cold_bloat_encode, .decode = cold_bloat_decode };
+
 /* A producer's: its states are texts. */
 static void
 cold_text_encode(const void *state, struct jsonw *w)
@@ -36,7 +65,7 @@ static const struct reducer cold_external = { REDUCER_HEADER, .id = "x.out", .ve
 	.external = true, .size = sizeof(struct names), .encode = cold_text_encode,
 	.decode_text = cold_text_decode, .fini = names_fini };
 static const struct reducer *const cold_reducers[] = { &any, &doc, &owner, &pair, &hidden,
-	&cold_external, NULL };
+	&cold_bloat, &cold_external, NULL };
 
 struct cold_entry_kept {
 	uint8_t kind;

@@ -164,7 +164,7 @@ got_cb(void *arg, enum err e, bool found, struct str value)
 	struct got *g = arg;
 
 	assert_int_equal(e, ERR_OK);
-	assert_true(found);
+	assert_int_equal(found, value.n > 0);
 	buf_str(&g->value, value);
 	g->there = true;
 }
@@ -177,7 +177,13 @@ is_got(void)
 	return got.there;
 }
 
-/* What the store has under this key, good until the next call. */
+static bool
+two_are_away(void)
+{
+	return cold_count(cw.e) == 2;
+}
+
+/* What the store has under this key, good until the next call; empty: nothing. */
 static struct str
 stored(const char *key)
 {
@@ -281,6 +287,42 @@ test_index_old_after_restart(void **state)
 	kvs_put(cw.kvs, STR_LIT(A_INDEX), buf_view(&got.value));
 	comes_from_the_journal(1);
 	buf_free(&value);
+	buf_free(&got.value);
+}
+
+static void
+grow(const char *student)
+{
+	uint64_t session = cw_session(student);
+
+	cw_event(session, (struct rig_event){ .name = "bloat" });
+	cw_end(session);
+}
+
+/* A state that no store takes: all others are stored, its student stays, and no value
+ * of earlier stands for it. */
+static void
+test_too_large(void **state)
+{
+	(void)state;
+	cw_start(1);
+	grow("a");
+	cw_settle();
+	assert_int_equal(stored("Internal,t.bloat,STUDENT:a").n, COLD_BLOAT + 2);
+	grow("a");
+	cw_visit("b", "d1", 1);
+	cw_visit("c", "d1", 1);
+	engine_changed(cw.e);
+	keep_flush(cw.keep);
+	cw_until(two_are_away);
+	assert_int_equal(engine_large(cw.e), 1);
+	assert_non_null(engine_student(cw.e, STR_LIT("a"))->states);
+	assert_int_equal(stored("Internal,t.bloat,STUDENT:a").n, 0);
+	assert_true(stored("Internal,t.any,STUDENT:a").n > 0);
+	assert_true(stored("Internal,t.any,STUDENT:b").n > 0);
+	cw_assert_digest();
+	cw_assert_student("b");
+	assert_int_equal(cw.rebuilds, 0);
 	buf_free(&got.value);
 }
 
@@ -594,6 +636,7 @@ main(void)
 		cmocka_unit_test_teardown(test_index_of_another, cw_stop),
 		cmocka_unit_test_teardown(test_index_old, cw_stop),
 		cmocka_unit_test_teardown(test_index_old_after_restart, cw_stop),
+		cmocka_unit_test_teardown(test_too_large, cw_stop),
 		cmocka_unit_test_teardown(test_rebuild_fails, cw_stop),
 		cmocka_unit_test_teardown(test_too_much_waits, cw_stop),
 		cmocka_unit_test_teardown(test_rebuilt_too_late, cw_stop),

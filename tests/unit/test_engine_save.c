@@ -37,8 +37,11 @@ test_changed(void **state)
 	assert_json("Internal,t.hidden,STUDENT:a", "{\"n\":2,\"pad\":0}");
 }
 
+static const struct engine_flush everything = { SIZE_MAX, SIZE_MAX, 0 };
+
 struct flushed {
 	struct buf text;
+	unsigned n, large;
 };
 
 static void
@@ -46,6 +49,8 @@ flushed_cb(void *arg, const struct state *s, struct str json)
 {
 	struct flushed *f = arg;
 
+	f->n++;
+	f->large += json.p == NULL;
 	buf_printf(&f->text, "%s=%.*s;", s->key, STR_ARG(json));
 }
 
@@ -60,16 +65,67 @@ test_flush_dirty(void **state)
 	a = rig_session(&rig, "a");
 	event(a);
 	event(a);
-	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
+	engine_flush_dirty(rig.e, &everything, flushed_cb, &f);
 	assert_str(buf_view(&f.text), "Internal,t.any,STUDENT:a={\"n\":2,\"pad\":7};"
 	    "Internal,t.hidden,STUDENT:a={\"n\":2,\"pad\":0};");
 	buf_clear(&f.text);
 	event(a, .name = "same");
-	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
+	engine_flush_dirty(rig.e, &everything, flushed_cb, &f);
 	assert_int_equal(f.text.len, 0);
 	event(a);
-	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
+	engine_flush_dirty(rig.e, &everything, flushed_cb, &f);
 	assert_non_null(memmem(f.text.data, f.text.len, "\"n\":3", 5));
+	buf_free(&f.text);
+}
+
+/* Bounded by number and by bytes; one at least goes. */
+static void
+test_flush_bounds(void **state)
+{
+	static const struct engine_flush two = { 2, SIZE_MAX, 0 }, few = { SIZE_MAX, 40, 0 },
+		least = { 1, 1, 0 };
+	struct flushed f = { 0 };
+
+	(void)state;
+	START(&any);
+	for (char id[] = "a"; id[0] <= 'g'; id[0]++)
+		event(rig_session(&rig, id));
+	engine_flush_dirty(rig.e, &two, flushed_cb, &f);
+	assert_int_equal(f.n, 2);
+	engine_flush_dirty(rig.e, &few, flushed_cb, &f); /* 15 bytes each */
+	assert_int_equal(f.n, 5);
+	engine_flush_dirty(rig.e, &least, flushed_cb, &f);
+	assert_int_equal(f.n, 6);
+	assert_int_equal(engine_dirty(rig.e), 1);
+	buf_free(&f.text);
+}
+
+/* What nobody can store is given without its value, and holds up nothing. */
+static void
+test_flush_large(void **state)
+{
+	static const struct engine_flush small = { SIZE_MAX, SIZE_MAX, 12 };
+	struct flushed f = { 0 };
+	uint64_t b;
+
+	(void)state;
+	START(&owner);
+	event(rig_session(&rig, "a"), .name = "save");
+	b = rig_session(&rig, "b");
+	event(b, .name = "a name that is long");
+	event(rig_session(&rig, "c"), .name = "open");
+	engine_flush_dirty(rig.e, &small, flushed_cb, &f);
+	assert_str(buf_view(&f.text), "Internal,t.owner,STUDENT:a=\"save\";"
+	    "Internal,t.owner,STUDENT:b=;Internal,t.owner,STUDENT:c=\"open\";");
+	assert_int_equal(f.large, 1);
+	assert_int_equal(engine_large(rig.e), 1);
+	assert_int_equal(engine_dirty(rig.e), 0);
+	event(b);
+	engine_flush_dirty(rig.e, &small, flushed_cb, &f);
+	assert_int_equal(engine_large(rig.e), 1); /* still the same one */
+	event(b);
+	engine_flush_dirty(rig.e, &everything, flushed_cb, &f);
+	assert_int_equal(engine_large(rig.e), 0);
 	buf_free(&f.text);
 }
 
@@ -196,7 +252,7 @@ test_replay_is_the_same(void **state)
 	START_ALL();
 	some_history(&a, &b);
 	engine_changed(rig.e);
-	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
+	engine_flush_dirty(rig.e, &everything, flushed_cb, &f);
 	engine_digest(live.e, digest);
 	engine_digest(rig.e, other);
 	assert_string_equal(digest, other);
@@ -221,10 +277,10 @@ test_loaded_is_dirty(void **state)
 	(void)state;
 	START(&any);
 	event(rig_session(&rig, "a"));
-	engine_flush_dirty(rig.e, SIZE_MAX, flushed_cb, &f);
+	engine_flush_dirty(rig.e, &everything, flushed_cb, &f);
 	buf_clear(&f.text);
 	again = rig_reload(&rig);
-	engine_flush_dirty(again.e, SIZE_MAX, flushed_cb, &f);
+	engine_flush_dirty(again.e, &everything, flushed_cb, &f);
 	assert_str(buf_view(&f.text), "Internal,t.any,STUDENT:a={\"n\":1,\"pad\":7};");
 	buf_free(&f.text);
 	rig_free(&again);
@@ -380,6 +436,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_changed),
 		TEST(test_flush_dirty),
+		TEST(test_flush_bounds),
+		TEST(test_flush_large),
 		TEST(test_each),
 		TEST(test_save_and_load),
 		TEST(test_goes_on_after_load),

@@ -53,7 +53,7 @@ struct daemon {
 	struct service_admin admin;
 	struct service_about about;
 	struct loop_timer *stop;
-	uint64_t stop_deadline;
+	uint64_t stop_deadline, store_deadline;
 	bool stopping, drained, xmpp_down;
 	bool left; /* the loop was left, parts are gone: late calls do nothing */
 	uint64_t started_ms;

@@ -146,6 +146,15 @@ keep_flush(struct keep *k)
 	kvs_flush(k->o.kvs, keep_flushed_cb, k);
 }
 
+bool
+keep_finish(struct keep *k)
+{
+	if (k->flush_fails && kvs_trouble(k->o.kvs) != NULL)
+		return true;
+	keep_flush(k);
+	return k->flush == 0;
+}
+
 static void
 keep_tick_cb(void *arg)
 {

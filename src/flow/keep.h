@@ -31,6 +31,9 @@ struct keep *keep_new(const struct keep_options *o);
 void keep_rebuilt(struct keep *k, uint64_t position, bool ok);
 /* Writes behind now what is dirty, not only when the clock says so. */
 void keep_flush(struct keep *k);
+/* Before a stop: stores what is left. To be called again until it says true: all is
+ * stored, or the store is in trouble. */
+bool keep_finish(struct keep *k);
 void keep_status(const struct keep *k, struct jsonw *w);
 void keep_free(struct keep *k); /* before the kvs is closed; NULL is allowed */
 

@@ -99,6 +99,30 @@ async function takeOver(instance) {
 	same(liveStates(instance)['Internal,writing_observer.writing_analysis.last_document,STUDENT:tc-testcase-redis'].value, { document_id: 'R' }, 'it is there, too');
 }
 
+/** What the store has is what the journal gives, with no daemon there to ask. */
+function storedIsReplayed(instance, what) {
+	const stored = storedStates(instance);
+	const lines = instance.ctl('journal', 'replay').split('\n').filter(Boolean);
+	same(lines.map((l) => l.endsWith(`"value":${stored[JSON.parse(l).key]}}`)).filter((fits) => !fits).length, 0, what);
+	same(Object.keys(stored).length, lines.length, `${what}, and nothing else`);
+}
+
+/** A stop leaves nothing behind, and is not held up by a store that is away. */
+async function stops(instance) {
+	await type(instance);
+	same((await instance.lecternd.stop()).code, 0, 'it stops');
+	storedIsReplayed(instance, 'stopped: the store has all states as they are');
+	await instance.startLecternd();
+	if (!instance.redis) return;
+	instance.redis.child.kill('SIGSTOP');
+	await type(instance);
+	same((await instance.lecternd.stop()).code, 0, 'it stops with a Redis that does not answer, too');
+	instance.redis.child.kill('SIGCONT');
+	await instance.startLecternd();
+	await storedAll(instance);
+	ok(true, 'what was not stored is, after the next start');
+}
+
 async function lookInside(instance) {
 	const stored = storedStates(instance);
 	const [key] = Object.keys(stored);
@@ -153,6 +177,7 @@ await withEach('kvs', sets, async (instance) => {
 	await storedAll(instance);
 	same(instance.status().kvs, { backend: instance.kvs, trouble: null }, 'all states are in the store');
 	if (instance.redis) await redisInTrouble(instance);
+	await stops(instance);
 	await lookInside(instance);
 	await takeOver(instance);
 });

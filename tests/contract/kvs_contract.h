@@ -17,6 +17,9 @@ struct kvs_contract {
 
 /* Number of failed tests. */
 int kvs_contract_run(const struct kvs_contract *c);
+/* The same with a store that fails (`as`): of the contract what must hold there, too, for
+ * whoever writes again what a flush did not confirm and asks again what failed. */
+int kvs_contract_run_faults(const struct kvs_contract *c);
 
 /* ---- for tests of single backends ---- */
 

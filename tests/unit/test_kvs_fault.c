@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing behind through a store that misbehaves, before each real one. Whatever
- * failed meanwhile, once the store behaves again it holds the newest of everything. */
+/* A store that misbehaves before each real one: the contract, as far as it can hold there;
+ * and writing behind. Whatever failed meanwhile, once the store behaves again it holds the
+ * newest of everything. */
 #include "redis_server.h"
 
 #include "base/mem.h"
@@ -220,9 +221,45 @@ test_redis_killed(void **state)
 	loop_free(w.loop);
 }
 
+/* ---- the contract ---- */
+
+static void
+place(struct kvs_options *o)
+{
+	static unsigned n;
+
+	snprintf(file, sizeof file, "%s/contract-%u", server.dir, n++);
+	redis_server_do(&server, "FLUSHALL");
+	o->file = file;
+	o->redis = &redis;
+	o->ttl = 3600;
+}
+
+static void
+drop(struct kvs_options *o)
+{
+	o->file = NULL; /* goes with the folder */
+}
+
+static int
+contract_with_faults(const char *backend)
+{
+	struct kvs_contract c = { .backend = backend, .place = place, .drop = drop,
+		.persistent = true, .as = &kvs_fault_backend };
+	int failed = 0;
+
+	for (unsigned seed = 1; seed <= 3; seed++) {
+		kvs_fault_now = (struct kvs_fault){ .backend = backend, .seed = seed, .late_ms = 4,
+			.cut = 40, .fail = 30 };
+		failed += kvs_contract_run_faults(&c);
+	}
+	return failed;
+}
+
 int
 main(void)
 {
+	static const char *const backends[] = { "memory", "disk", "redis", "redis_ephemeral" };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_disk),
@@ -235,6 +272,8 @@ main(void)
 	redis_server_start(&server, NULL);
 	redis = (struct redis_options){ .address = server.address, .timeout_s = 20 };
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
+		failed += contract_with_faults(backends[i]);
 	redis_server_drop(&server);
 	return failed;
 }

@@ -29,7 +29,19 @@ session_who(const struct session *s)
 	return (struct optout_who){
 		.id = str_of(s->ident.safe_user_id),
 		.user_id = str_of(s->ident.user_id),
+		.shown = str_of(s->ident.shown),
 	};
+}
+
+/* The address of the event; when it has none, that by which the student was identified. */
+static struct str
+session_email(const struct session *s, const struct message *m)
+{
+	struct str email;
+
+	if (locked_email(&s->locked, m, &email))
+		return email;
+	return str_of(s->locked.email.p == NULL && s->ident.email != NULL ? s->ident.email : "");
 }
 
 /* Remembers the address that an event has shown, for when the rules change. */
@@ -50,8 +62,7 @@ session_opted_out(struct session *s, const struct message *m)
 {
 	struct optout_who who = session_who(s);
 
-	if (!locked_email(&s->locked, m, &who.email))
-		who.email.n = 0;
+	who.email = session_email(s, m);
 	session_note_email(s, who.email);
 	return s->ingest->optout != NULL && session_judge(s, &who, 1);
 }

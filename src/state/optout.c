@@ -223,34 +223,40 @@ optout_plain_id(struct str id)
 	return str_starts(id, IDENT_UNVERIFIED) ? (struct str){ id.p + prefix, id.n - prefix } : id;
 }
 
-/* Whom the roster knows by the first of these names that it knows. */
-static const struct roster_student *
-optout_student(const struct roster *r, const struct optout_who *who)
-{
-	const struct str names[] = { optout_plain_id(who->id), who->user_id, who->email };
-	const struct roster_student *s = NULL;
+/* Whom the roster knows by each of these names: they may be several students, as one
+ * with another's address, and all of them are meant. */
+#define OPTOUT_NAMES 4
 
-	for (size_t i = 0; r != NULL && s == NULL && i < sizeof names / sizeof *names; i++)
-		if (names[i].n > 0)
-			s = roster_identify(r, names[i]);
-	return s;
+static size_t
+optout_students(const struct roster *r, const struct optout_who *who,
+    const struct roster_student *out[OPTOUT_NAMES])
+{
+	const struct str names[OPTOUT_NAMES] = { optout_plain_id(who->id), who->user_id,
+		optout_plain_id(who->shown), who->email };
+	size_t n = 0;
+
+	for (size_t i = 0; r != NULL && i < OPTOUT_NAMES; i++)
+		if (names[i].n > 0 && (out[n] = roster_identify(r, names[i])) != NULL)
+			n++;
+	return n;
 }
 
 static void
 optout_look_student(struct optout_search *q, const struct optout_who *who,
-    const struct roster_student *s)
+    const struct roster_student **students, size_t n)
 {
 	optout_look(q, OPTOUT_STUDENT, optout_plain_id(who->id));
 	optout_look(q, OPTOUT_STUDENT, who->user_id);
+	optout_look(q, OPTOUT_STUDENT, optout_plain_id(who->shown));
 	optout_look(q, OPTOUT_EMAIL, who->email);
-	if (s != NULL)
-		optout_look(q, OPTOUT_STUDENT, str_of(s->id));
+	for (size_t i = 0; i < n; i++)
+		optout_look(q, OPTOUT_STUDENT, str_of(students[i]->id));
 }
 
 static void
 optout_look_classes(struct optout_search *q, const struct roster_student *s)
 {
-	for (size_t i = 0; s != NULL && i < s->n_classes; i++)
+	for (size_t i = 0; i < s->n_classes; i++)
 		optout_look(q, OPTOUT_CLASS, str_of(s->classes[i]->name));
 }
 
@@ -323,15 +329,18 @@ struct optout_rule
 optout_find(const struct optout *o, const struct optout_who *who, int64_t now_us)
 {
 	struct optout_search q = { o, now_us, NULL };
-	const struct roster_student *student;
+	const struct roster_student *students[OPTOUT_NAMES];
 	struct optout_rule r;
+	bool own;
+	size_t n;
 
 	if (o == NULL)
 		return optout_rule(OPTOUT_TRANSMIT);
-	student = optout_student(o->roster, who);
-	optout_look_student(&q, who, student);
-	if (q.best == NULL)
-		optout_look_classes(&q, student);
+	n = optout_students(o->roster, who, students);
+	optout_look_student(&q, who, students, n);
+	own = q.best != NULL;
+	for (size_t i = 0; i < n && !own; i++)
+		optout_look_classes(&q, students[i]);
 	if (q.best == NULL && !who->unheard)
 		optout_look_domains(&q, optout_domain(who->email));
 	if (q.best == NULL)

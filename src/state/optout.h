@@ -29,7 +29,8 @@ void optout_free(struct optout *o);
 /* Whom to ask about; what is not known is empty. */
 struct optout_who {
 	struct str id;      /* safe_user_id */
-	struct str user_id; /* as it was claimed */
+	struct str user_id; /* as it was claimed, */
+	struct str shown;   /* and percent-encoded, before the roster's id took its place */
 	struct str email;
 	bool unheard;       /* may yet show an address: its domain is not judged */
 };

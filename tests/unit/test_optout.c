@@ -245,7 +245,7 @@ test_known_by(void **state)
 	};
 	struct conf c = { .opt_outs = rules, .n_opt_outs = COUNT(rules) };
 	struct roster *r = roster_of("7b,teacher,t,t@s,\n7b,student,gc-1,kid@s.example,\n"
-	    "8a,student,gc-2,two@s.example,\n");
+	    "8a,student,gc-2,two@s.example,\n7b,student,gc-3,three@s.example,\n");
 	struct optout *o = optout_new(&c, r);
 	(void)state;
 
@@ -255,6 +255,15 @@ test_known_by(void **state)
 	falls_under(o, (struct optout_who){ .id = STR_LIT("lti-9"),
 	    .email = STR_LIT("two@s.example") }, 0, "class");
 	falls_under(o, (struct optout_who){ .id = STR_LIT("lti-9") }, 0, "");
+	/* one student's id with another's address is both */
+	falls_under(o, (struct optout_who){ .id = STR_LIT("gc-2"),
+	    .email = STR_LIT("kid@s.example") }, 0, "rule");
+	falls_under(o, (struct optout_who){ .id = STR_LIT("gc-3"),
+	    .email = STR_LIT("two@s.example") }, 0, "class");
+	falls_under(o, (struct optout_who){ .id = STR_LIT("gc-3"), .user_id = STR_LIT("gc-1"),
+	    .email = STR_LIT("two@s.example") }, 0, "rule");
+	falls_under(o, (struct optout_who){ .id = STR_LIT("gc-3"), .email = STR_LIT("three@s.example") },
+	    0, "");
 	optout_free(o);
 	roster_free(r);
 }

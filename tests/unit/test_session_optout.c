@@ -385,6 +385,37 @@ test_until(void **state)
 
 /* ---- the roster's ids ---- */
 
+/* A rule by what the client shows holds when the roster has an id of its own for it;
+ * one by the address that came with the identity, when later events have none. */
+static void
+test_other_names(void **state)
+{
+	(void)state;
+
+	attend("7b,student,s1,,,testcase-u1\n");
+	client_known(&c, "u1", "org.x", "");
+	say(&c, "{\"event\":\"a\"}");
+	assert_int_equal(c.code, 0);
+	opt_out("student:tc-testcase-u1", "DROP", NULL);
+	hears(&c, STOP);
+	client_done(&c);
+	client_known(&c, "u1", "org.x", "");
+	say(&c, "{\"event\":\"b\"}");
+	hears(&c, STOP);
+	client_done(&c);
+	methods("chromebook");
+	client_open(&d);
+	say(&d, LOCK("\"source\":\"org.x\""));
+	say(&d, "{\"event\":\"a\",\"chrome_identity\":{\"email\":\"kid@school.edu\",\"id\":\"1\"}}");
+	say(&d, "{\"event\":\"b\"}");
+	assert_int_equal(d.code, 0);
+	opt_out("school.edu", "DROP", NULL);
+	assert_int_equal(d.code, 1000);
+	client_done(&d);
+	settle();
+	assert_int_equal(kept_count(RECORD_EVENT), 3);
+}
+
 /* What is kept is the roster's student, whatever the client shows; who is another
  * under a new roster comes anew. */
 static void
@@ -447,6 +478,7 @@ main(void)
 		WORLD_TEST(test_reload_domain),
 		WORLD_TEST(test_roster_change),
 		WORLD_TEST(test_until),
+		WORLD_TEST(test_other_names),
 		WORLD_TEST(test_canonical),
 		WORLD_TEST(test_canonical_under_way),
 	};

@@ -21,7 +21,7 @@ struct audit_count {
 
 static const struct audit_limit audit_limits[AUDIT_LIMITS] = {
 	[AUDIT_LIMIT_REFUSED] = { "refused", AUDIT_REFUSALS, AUDIT_REFUSERS, NULL, 0 },
-	[AUDIT_LIMIT_SIGN_INS_REFUSED] = { "sign_ins_refused", AUDIT_REFUSALS, AUDIT_REFUSERS, NULL, 0 },
+	[AUDIT_LIMIT_SIGN_INS_REFUSED] = { "sign_ins_refused", AUDIT_REFUSALS, AUDIT_TRIERS, NULL, 0 },
 	[AUDIT_LIMIT_SIGN_INS] = { "sign_ins", AUDIT_SIGN_INS, AUDIT_SIGNERS, NULL, 0 },
 };
 

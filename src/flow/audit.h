@@ -14,8 +14,9 @@ struct audit;
 #define AUDIT_QUEUE_MAX ((size_t)64 << 20) /* bytes that wait for the disk */
 #define AUDIT_REFUSALS 20       /* of one reader in one window; more are counted */
 #define AUDIT_REFUSERS 1024     /* readers so counted; more count together */
-#define AUDIT_SIGN_INS 20       /* the same of sign-ins and log-outs */
-#define AUDIT_SIGNERS 65536
+#define AUDIT_TRIERS 64         /* the same of those who try to sign in: nobody is asked who he is */
+#define AUDIT_SIGN_INS 20       /* of one person's sign-ins and log-outs; more are counted */
+#define AUDIT_SIGNERS 65536     /* people so counted; more count together */
 #define AUDIT_WINDOW_MS 60000
 
 /* Opens the file, creating it for its owner alone. NULL with *why (mem_free it)

@@ -157,6 +157,13 @@ test_sign_ins(void **state)
 	wrong.user.n = 0;
 	for (int i = 0; i < 1000; i++)
 		audit_sign_in(audit, &wrong);
+	for (int i = 0; i < 1000; i++) {
+		char *jid = mem_printf("e%d@x", i);
+
+		wrong.user = str_of(jid);
+		audit_sign_in(audit, &wrong);
+		mem_free(jid);
+	}
 	audit_sign_in(audit, &in);
 	in.what = "signed_out";
 	in.by = NULL;
@@ -172,6 +179,8 @@ test_sign_ins(void **state)
 	assert_has(text, "\"what\":\"sign_in_refused\",\"door\":\"web\"", AUDIT_REFUSALS);
 	assert_has(text, "\"what\":\"suppressed\",\"reader\":\"t@x\",\"sign_ins_refused\":980", 1);
 	assert_has(text, "\"what\":\"suppressed\",\"sign_ins_refused\":980", 1);
+	assert_has(text, "\"what\":\"sign_in_refused\"", 2 * AUDIT_REFUSALS + AUDIT_TRIERS - 2);
+	assert_has(text, "\"what\":\"suppressed\",\"sign_ins_refused\":938", 1);
 	assert_has(text, "\"what\":\"refused\",\"reader\":\"t@x\",\"door\":\"web\"", 1);
 	mem_free(text);
 }

@@ -37,6 +37,22 @@ passwd_fail(const char *path, const char *what)
 	return EX_IOERR;
 }
 
+/* A new place for passwords can be read by whom the configuration is for: its group,
+ * which is the daemon's, unless it is closed to that. */
+static void
+passwd_new(struct passwd *p)
+{
+	struct stat st;
+
+	p->mode = 0600;
+	p->owner = geteuid();
+	p->group = getegid();
+	if (stat(p->conf->path, &st) != 0 || (geteuid() != 0 && st.st_gid != getegid()))
+		return;
+	p->mode |= st.st_mode & S_IRGRP;
+	p->group = st.st_gid;
+}
+
 /* The old file, if there is one. */
 static int
 passwd_read(struct passwd *p)
@@ -44,9 +60,7 @@ passwd_read(struct passwd *p)
 	struct stat st;
 	char *why = NULL;
 
-	p->mode = 0600;
-	p->owner = geteuid();
-	p->group = getegid();
+	passwd_new(p);
 	if (lstat(p->path, &st) != 0)
 		return errno == ENOENT ? EX_OK : passwd_fail(p->path, "cannot be examined");
 	p->mode = st.st_mode & 0777;
@@ -175,8 +189,13 @@ static int
 passwd_set(struct passwd *p, const struct auth_backend *b)
 {
 	char *why = NULL;
+	const char *file = b == &auth_sqlite ? p->conf->auth_database : NULL;
+	bool fresh = file != NULL && access(file, F_OK) != 0;
 	enum err e = b->set(p->conf, buf_view(&p->jid), p->hash, &why);
 
+	passwd_new(p);
+	if (fresh && e == ERR_OK && (chown(file, p->owner, p->group) != 0 || chmod(file, p->mode) != 0))
+		return passwd_fail(file, "cannot be given to the group of the configuration");
 	if (e == ERR_OK)
 		return EX_OK;
 	if (e == ERR_NOT_FOUND)

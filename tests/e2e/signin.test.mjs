@@ -165,6 +165,12 @@ async function sessions(instance) {
 	fs.writeFileSync(instance.at('passwords'), fs.readFileSync(instance.at('passwords'), 'utf8').replace('this is no line\n', ''));
 	reload(instance);
 	await waitFor(async () => (await get(instance, '/webapi/courselist/', toms)).status === 401, 'the end of who was removed');
+	fs.chmodSync(instance.at('lectern.conf'), 0o640);
+	fs.renameSync(instance.at('passwords'), instance.at('passwords.old'));
+	instance.writePassword('teacher');
+	const { mode, gid } = fs.statSync(instance.at('passwords'));
+	same([(mode & 0o777).toString(8), gid], ['640', fs.statSync(instance.at('lectern.conf')).gid], 'a new password file can be read by the group of the configuration');
+	fs.renameSync(instance.at('passwords.old'), instance.at('passwords'));
 	const many = [];
 	for (let i = 0; i < 17; i++) many.push(await signIn(instance, teacher));
 	same((await get(instance, '/auth/userinfo', many[0])).json, null, 'a user\'s oldest session ends when there are too many');
@@ -264,6 +270,8 @@ async function everything(instance) {
 }
 
 async function sqlite(instance) {
+	const mode = (file) => (fs.statSync(instance.at(file)).mode & 0o777).toString(8);
+	same(mode('users.db'), '600', 'a new database of users is as closed as the configuration');
 	const { teacher, stranger } = instance.users;
 	const cookie = await signIn(instance, teacher), other = await signIn(instance, stranger);
 	const feed = await new Feed(instance, cookie).opened;

@@ -47,6 +47,7 @@ struct keep {
 	struct loop_timer *tick, *evict, *pump, *rebuild;
 	uint64_t flush;       /* under way, 0: none */
 	bool flush_fails, flush_more; /* there was more than has room in one */
+	bool probing;         /* the store failed, and is asked whether it is there again */
 	size_t evicted;       /* since memory was last given back */
 	LIST_HEAD(, keep_load) loads;
 	size_t n_loads;
@@ -130,14 +131,12 @@ keep_flushed_cb(void *arg, enum err e)
 		keep_flush(k);
 }
 
-void
-keep_flush(struct keep *k)
+static void
+keep_write(struct keep *k)
 {
 	static const struct engine_flush max = { KEEP_FLUSH_STATES, KEEP_FLUSH_BYTES,
 		KVS_VALUE_MAX };
 
-	if (k->flush != 0)
-		return;
 	k->flush = engine_flush_dirty(k->o.engine, &max, keep_put_cb, k->o.kvs);
 	if (k->flush == 0)
 		return;
@@ -146,13 +145,37 @@ keep_flush(struct keep *k)
 	kvs_flush(k->o.kvs, keep_flushed_cb, k);
 }
 
+static void
+keep_probed_cb(void *arg, enum err e)
+{
+	struct keep *k = arg;
+
+	k->probing = false;
+	if (e == ERR_OK)
+		keep_write(k);
+}
+
+/* To a store that is away nothing is written: all states would be encoded in vain, each
+ * time. */
+void
+keep_flush(struct keep *k)
+{
+	if (k->flush != 0 || k->probing || engine_dirty(k->o.engine) == 0)
+		return;
+	k->probing = k->flush_fails;
+	if (k->probing)
+		kvs_flush(k->o.kvs, keep_probed_cb, k);
+	else
+		keep_write(k);
+}
+
 bool
 keep_finish(struct keep *k)
 {
 	if (k->flush_fails && kvs_trouble(k->o.kvs) != NULL)
 		return true;
 	keep_flush(k);
-	return k->flush == 0;
+	return k->flush == 0 && !k->probing;
 }
 
 static void

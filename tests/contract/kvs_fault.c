@@ -154,6 +154,7 @@ fault_write(struct fault_store *s, struct str key, struct str value, bool remove
 {
 	struct fault_write *w = mem_alloc(sizeof *w + value.n);
 
+	kvs_fault_now.writes++;
 	w->removes = removes;
 	w->n = value.n;
 	if (value.n > 0)
@@ -206,6 +207,7 @@ fault_flush(void *store, kvs_done_cb *cb, void *arg)
 	struct fault_answer *a = fault_answer_new(s, arg);
 	bool cut = fault_strikes(kvs_fault_now.cut);
 
+	kvs_fault_now.flushes++;
 	a->done = cb;
 	fault_let_through(s, cut);
 	if (cut)

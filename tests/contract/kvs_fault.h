@@ -13,6 +13,7 @@ struct kvs_fault {
 	unsigned cut;         /* of 100 flushes fail, after some of their writes came through */
 	unsigned fail;        /* of 100 reads fail */
 	unsigned seed;        /* what chance is made of */
+	unsigned writes, flushes; /* that came, counted */
 };
 
 /* Changed by tests at any time; read at each call. */

@@ -299,6 +299,44 @@ grow(const char *student)
 	cw_end(session);
 }
 
+static bool
+is_finished(void)
+{
+	return keep_finish(cw.keep);
+}
+
+static bool
+flushed_often(void)
+{
+	return kvs_fault_now.flushes > 5;
+}
+
+/* A store that fails is asked whether it is there again; nothing is written in vain. */
+static void
+test_store_is_away(void **state)
+{
+	unsigned writes;
+
+	(void)state;
+	cw_start(1);
+	kvs_fault_now.cut = 100;
+	cw_visit("a", "d1", 2);
+	engine_changed(cw.e);
+	keep_flush(cw.keep);
+	writes = kvs_fault_now.writes;
+	assert_true(writes > 0);
+	cw_until(flushed_often);
+	assert_int_equal(kvs_fault_now.writes, writes);
+	assert_false(keep_finish(cw.keep)); /* it names no trouble, so it may come yet */
+	kvs_fault_now.cut = 0;
+	cw_visit("b", "d1", 1);
+	cw_settle();
+	assert_int_equal(cold_count(cw.e), 1);
+	cw_until(is_finished);
+	cw_assert_student("a");
+	assert_int_equal(cw.rebuilds, 0);
+}
+
 /* A state that no store takes: all others are stored, its student stays, and no value
  * of earlier stands for it. */
 static void
@@ -636,6 +674,7 @@ main(void)
 		cmocka_unit_test_teardown(test_index_of_another, cw_stop),
 		cmocka_unit_test_teardown(test_index_old, cw_stop),
 		cmocka_unit_test_teardown(test_index_old_after_restart, cw_stop),
+		cmocka_unit_test_teardown(test_store_is_away, cw_stop),
 		cmocka_unit_test_teardown(test_too_large, cw_stop),
 		cmocka_unit_test_teardown(test_rebuild_fails, cw_stop),
 		cmocka_unit_test_teardown(test_too_much_waits, cw_stop),

@@ -39,10 +39,11 @@ enable-debug-command local
 	/** The lines of lecternd's section "redis". */
 	get lines() { return `  address = "${this.address}"\n  password_file = "${this.passwordFile}"`; }
 
-	/** Its port may be somebody's for a moment, who connected from there while it was down. */
-	async start() {
+	/** Its port may be somebody's for a moment, who connected from there while it was down.
+	 * Takes words of its command line. */
+	async start(...words) {
 		for (let tries = 1; ; tries++) {
-			this.spawn('redis-server', [this.config]);
+			this.spawn('redis-server', [this.config, ...words]);
 			try {
 				await this.ready(() => this.ask('PING').then((a) => a.startsWith('+PONG'), () => false));
 				return this;

@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { Student } from '../../tools/class.mjs';
+import { Feed, signIn } from '../../tools/feed.mjs';
 import { liveStates, ok, replayedStates, same, storedAll, storedStates, waitFor, withEach } from './lib/rig.mjs';
 
 const STUDENTS = 3;
@@ -16,8 +17,8 @@ function run(instance, ...args) {
 	return { status: how.status, text: how.stdout + how.stderr };
 }
 
-async function type(instance, words = 3) {
-	const students = instance.students.map((s) => new Student(instance.events, s.user_id).connect());
+async function type(instance, words = 3, who = instance.students) {
+	const students = who.map((s) => new Student(instance.events, s.user_id).connect());
 	for (const s of students) for (let i = 0; i < words; i++) s.type();
 	await waitFor(() => students.every((s) => s.acked === s.seq), 'all acks');
 	for (const s of students) s.stop();
@@ -44,6 +45,14 @@ async function redisInTrouble(instance) {
 	await through(instance, 'full', 'OOM', () => redis.ask('CONFIG', 'SET', 'maxmemory', '1'), () => redis.ask('CONFIG', 'SET', 'maxmemory', '0'));
 	await through(instance, 'a replica', 'READONLY', () => redis.ask('REPLICAOF', '127.0.0.1', '1'), () => redis.ask('REPLICAOF', 'NO', 'ONE'));
 	await through(instance, 'its user may not', 'NOPERM', () => redis.ask('ACL', 'SETUSER', 'default', '-set'), () => redis.ask('ACL', 'SETUSER', 'default', '+set'));
+	let up;
+	await through(instance, 'loading', 'LOADING', async () => {
+		for (let i = 0; i < 30; i++) await redis.ask('SET', `filler:${i}`, 'x'.repeat(4096));
+		await redis.ask('SAVE');
+		await redis.kill();
+		// microseconds for each key; what a client asks meanwhile is seen every so many bytes
+		up = redis.start('--key-load-delay', '200000', '--loading-process-events-interval-bytes', '1024');
+	}, () => up);
 	await redis.ask('FLUSHALL');
 	await type(instance);
 	await storedAll(instance);
@@ -148,12 +157,57 @@ async function mostAway(instance) {
 	}, 'most students to be in the store only');
 }
 
+/** Stops the Redis, if it is one, while something is asked of it. */
+async function meanwhile(instance, what, ask, answered) {
+	instance.redis?.child.kill('SIGSTOP');
+	await ask();
+	if (instance.redis) {
+		await type(instance, 1, instance.students.slice(1));
+		ok(!answered(), `${what}: waits for the store, which others do not`);
+	}
+	instance.redis?.child.kill('SIGCONT');
+	await waitFor(answered, `${what}: an answer`);
+}
+
+/** A student who comes back for his draft, and a teacher who looks at the class. */
+async function askedFor(instance) {
+	const [kid, ...others] = instance.students;
+	const page = () => new Student(instance.events, kid.user_id, { fields: { activity: 'essay' } }).connect();
+	const writing = page();
+	writing.send({ event: 'save_blob', blob: { draft: 'Once upon a time' } });
+	await waitFor(() => writing.acked === writing.seq, 'the draft to be kept');
+	writing.stop();
+	await type(instance, 3, others);
+	await mostAway(instance);
+	const back = page();
+	await waitFor(() => back.live, 'his next visit');
+	let blob;
+	back.socket.on('message', (text) => { const m = JSON.parse(text); if (m.status === 'fetch_blob') blob = m.data; });
+	await meanwhile(instance, 'fetch_blob', () => back.socket.send('{"event":"fetch_blob"}'), () => blob);
+	same(blob, { draft: 'Once upon a time' }, 'and gets what he saved');
+	back.stop();
+
+	await type(instance, 3, others);
+	await mostAway(instance);
+	const node = `class/${instance.class}/activity.event_count`;
+	const feed = await new Feed(instance, await signIn(instance, instance.users.teacher)).opened;
+	const everybody = () => instance.students.every((s) => feed.item(node, s.pseudonym));
+	await meanwhile(instance, 'a feed', async () => same((await feed.subscribe(node)).op, 'subscribed', 'the teacher subscribes to her class'), everybody);
+	const live = liveStates(instance);
+	await waitFor(() => instance.students.every((s) => feed.item(node, s.pseudonym).seq === live[`Internal,activity.event_count,STUDENT:${s.id}`].seq), 'the newest of everybody');
+	same(instance.students.map((s) => feed.item(node, s.pseudonym).state), instance.students.map((s) => live[`Internal,activity.event_count,STUDENT:${s.id}`].value), 'and sees everybody\'s states');
+	same(feed.went_back, [], 'none of which went back');
+	await feed.close();
+}
+
 /** Students whose states are in the store only, when the store loses them. */
 async function withMostAway(instance) {
 	for (let i = 0; i < 2; i++) { // the second time from the store
 		await type(instance);
 		await mostAway(instance);
 	}
+	await askedFor(instance);
+	await mostAway(instance);
 	if (instance.redis) {
 		await instance.redis.kill();
 		await type(instance);

@@ -314,6 +314,32 @@ test_cut(void **state)
 	assert_int_equal(roster_students(before), 4);
 }
 
+/* What is committed while a reload is under way is noticed by who watches, although the
+ * reload has read what was before; of files somebody must say it. */
+static void
+test_watched(void **state)
+{
+	bool tells = d.watched == &roster_sqlite || d.watched == &roster_postgres;
+	(void)state;
+
+	wait_until(is_idle, "idle");
+	answers = 0;
+	write_students(2);
+	roster_fault_set(ROSTER_FAULT_LATE);
+	daemon_reload(&d, answer_cb, NULL);
+	wait_until(one_waits, "a load that is late");
+	write_students(3);
+	roster_fault_set(ROSTER_FAULT_NONE);
+	if (!tells) {
+		wait_students(2);
+		wait_until(is_idle, "idle");
+		assert_int_equal(roster_students(in_force), 2);
+		daemon_refresh(&d);
+	}
+	wait_students(3);
+	assert_int_equal(answers, 1);
+}
+
 static bool
 reload_refused(void)
 {
@@ -397,6 +423,7 @@ run(const struct roster_contract *c)
 		WITH_DAEMON(test_late),
 		WITH_DAEMON(test_fails),
 		WITH_DAEMON(test_cut),
+		WITH_DAEMON(test_watched),
 		WITH_DAEMON(test_configuration),
 		WITH_DAEMON(test_end),
 	};

@@ -14,7 +14,7 @@
 #define FILES_ROSTER "courseroster-"
 #define FILES_END ".json"
 #define FILES_TEXT_MAX ((size_t)64 << 20) /* bytes of one file */
-#define FILES_ALIASES_MAX 8
+#define FILES_ALIASES_MAX (ROSTER_ALIASES_MAX + 1) /* one too many is refused */
 
 struct files {
 	const struct roster_options *options;
@@ -140,9 +140,9 @@ files_list(struct files *f, const struct folder *in, struct str teacher)
 
 /* ---- students ---- */
 
-/* External ids are texts, or objects with an id. */
+/* External ids are texts, or objects with an id. *odd counts others. */
 static size_t
-files_aliases(struct json row, struct str out[FILES_ALIASES_MAX])
+files_aliases(struct json row, struct str out[FILES_ALIASES_MAX], size_t *odd)
 {
 	struct json list;
 	struct json_iter it;
@@ -155,6 +155,8 @@ files_aliases(struct json row, struct str out[FILES_ALIASES_MAX])
 	while (n < FILES_ALIASES_MAX && json_next(&it))
 		if (json_str(it.value, &out[n]) || json_get_str(it.value, "id", &out[n]))
 			n += out[n].n > 0;
+		else
+			++*odd;
 	return n;
 }
 
@@ -163,6 +165,7 @@ files_student(struct files *f, size_t entry, struct str course, struct json v)
 {
 	struct buf id = BUF_INIT(0);
 	struct str aliases[FILES_ALIASES_MAX];
+	size_t odd = 0;
 	struct roster_row row = {
 		.role = ROSTER_STUDENT, .line = entry, .class = course,
 		.title = str_of(map_get(f->titles, course)), .id = files_text(v, "user_id", &id),
@@ -170,10 +173,13 @@ files_student(struct files *f, size_t entry, struct str course, struct json v)
 		.family = files_text(v, "profile.name.family_name", NULL),
 		.name = files_text(v, "profile.name.full_name", NULL),
 		.email = files_text(v, "profile.email_address", NULL),
-		.aliases = aliases, .n_aliases = files_aliases(v, aliases),
+		.aliases = aliases, .n_aliases = files_aliases(v, aliases, &odd),
 	};
 	const char *wrong;
 
+	if (odd > 0)
+		roster_note(f->roster, "%s: entry %zu: external ids that are no texts, by which the "
+		    "student is not known", f->name, entry);
 	if (row.email.n == 0)
 		row.email = files_text(v, "profile.emailAddress", NULL);
 	roster_add(f->roster, &row, &wrong);

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 
-#define ONEROSTER_ALIASES_MAX 8 /* of userIds of one student */
+#define ONEROSTER_ALIASES_MAX (ROSTER_ALIASES_MAX + 1) /* one too many is refused */
 
 /* A user whom an enrollment or a student may name. */
 struct oneroster_user {
@@ -231,10 +231,10 @@ oneroster_user_row(struct oneroster_table *t)
 /* ---- rows of the roster ---- */
 
 /* From "{Google:117},{LDAP:anna}" the alias "gc-117", as identities of a Chromebook
- * are written (§3 of the protocol), and "anna". */
+ * are written (§3 of the protocol), and "anna". *odd counts what is not of that form. */
 static size_t
 oneroster_aliases(struct str ids, struct str login, struct buf *scratch,
-    struct str out[ONEROSTER_ALIASES_MAX + 1])
+    struct str out[ONEROSTER_ALIASES_MAX + 1], size_t *odd)
 {
 	size_t at[ONEROSTER_ALIASES_MAX + 1], n = 0;
 	struct str one;
@@ -243,8 +243,10 @@ oneroster_aliases(struct str ids, struct str login, struct buf *scratch,
 		const char *colon = memchr(one.p, ':', one.n);
 		size_t type;
 
-		if (one.n < 2 || one.p[0] != '{' || one.p[one.n - 1] != '}' || colon == NULL)
+		if (one.n < 2 || one.p[0] != '{' || one.p[one.n - 1] != '}' || colon == NULL) {
+			++*odd;
 			continue;
+		}
 		type = (size_t)(colon - one.p) - 1;
 		at[n++] = scratch->len;
 		if (type >= 6 && strncasecmp(one.p + 1, "google", 6) == 0)
@@ -323,11 +325,15 @@ oneroster_add_student(struct oneroster *o, struct oneroster_user *u, struct rost
 {
 	struct str aliases[ONEROSTER_ALIASES_MAX + 1];
 	struct buf scratch = BUF_INIT(0);
+	size_t odd = 0;
 	bool ok;
 
 	row->role = ROSTER_STUDENT;
 	row->id = row->person;
-	row->n_aliases = oneroster_aliases(str_of(u->ids), row->login, &scratch, aliases);
+	row->n_aliases = oneroster_aliases(str_of(u->ids), row->login, &scratch, aliases, &odd);
+	if (odd > 0 && !u->enrolled)
+		roster_note(o->roster, "users.csv:%zu: userIds that are no list of {type:id}, by which "
+		    "the student is not known", u->line);
 	row->aliases = aliases;
 	ok = oneroster_add(o, u, row) && (u->enrolled || oneroster_add_guardians(o, u));
 	u->enrolled = true;

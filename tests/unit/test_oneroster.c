@@ -333,6 +333,36 @@ test_nul(void **state)
 	refused(folder, "users.csv:1: byte 0 of the file is not UTF-8");
 }
 
+/* Of the names of a student none is dropped in silence. */
+static void
+test_many_ids(void **state)
+{
+	struct buf text = BUF_INIT(0);
+	struct roster *r;
+	(void)state;
+
+	for (size_t n = ROSTER_ALIASES_MAX; n <= 2 * ROSTER_ALIASES_MAX; n += ROSTER_ALIASES_MAX) {
+		buf_clear(&text);
+		buf_z(&text, "sourcedId,status,role,givenName,familyName,userIds\nt1,,teacher,T,T,\n"
+		    "s1,,student,A,A,\"");
+		for (size_t i = 0; i < n; i++)
+			buf_printf(&text, "%s{LMS:x%zu}", i > 0 ? "," : "", i);
+		buf_z(&text, "\"\ns2,,student,B,B,\"117,{Google:118}\"\n");
+		source_file(folder, "users.csv", buf_view(&text));
+		if (n > ROSTER_ALIASES_MAX) {
+			refused(folder, "users.csv:3: a student with more than 64 aliases");
+			continue;
+		}
+		r = taken(folder);
+		assert_string_equal(roster_identify(r, STR_LIT("x63"))->id, "s1");
+		assert_string_equal(roster_identify(r, STR_LIT("gc-118"))->id, "s2");
+		assert_null(roster_identify(r, STR_LIT("117")));
+		assert_non_null(strstr(roster_notes(r).p, "users.csv:4: userIds that are no list"));
+		roster_free(r);
+	}
+	buf_free(&text);
+}
+
 /* References that lead nowhere are noted, people who may not sign in read nothing. */
 static void
 test_notes(void **state)
@@ -520,6 +550,7 @@ main(void)
 		WITH_FOLDER(test_zone),
 		WITH_FOLDER(test_terms),
 		WITH_FOLDER(test_over),
+		WITH_FOLDER(test_many_ids),
 		WITH_FOLDER(test_nul),
 		WITH_FOLDER(test_notes),
 		WITH_FOLDER(test_refused),

@@ -78,7 +78,8 @@ test_files_shapes(void **state)
 	source_file(version, "courselist-tom.json",
 	    STR_LIT("{\"courses\":[{\"id\":12345678901,\"name\":\"All\"}]}"));
 	source_file(version, "courseroster-12345678901.json",
-	    STR_LIT("{\"students\":[{\"user_id\":\"gc-1\",\"profile\":{}}]}"));
+	    STR_LIT("{\"students\":[{\"user_id\":\"gc-1\",\"profile\":{\"name\":{\"given_name\":77,"
+	    "\"family_name\":\"B\"},\"external_ids\":[5,\"lms-1\",{\"id\":\"lms-2\"}]}}]}"));
 	source_file(version, "courseroster-9.json", STR_LIT("[]"));
 	source_file(version, "notes.json", STR_LIT("nothing of ours"));
 	r = load("files", version, &why);
@@ -86,8 +87,11 @@ test_files_shapes(void **state)
 	assert_string_equal(roster_class(r, STR_LIT("12345678901"))->title, "All");
 	assert_string_equal(roster_class(r, STR_LIT("12345678901"))->teachers[0], "tom@school.test");
 	assert_int_equal(roster_students(r), 1);
-	assert_int_equal(roster_noted(r), 1);
+	assert_string_equal(roster_student(r, STR_LIT("gc-1"))->name, "B");
+	assert_string_equal(roster_identify(r, STR_LIT("lms-2"))->id, "gc-1");
+	assert_int_equal(roster_noted(r), 2);
 	assert_non_null(strstr(roster_notes(r).p, "courseroster-9.json: a course that no"));
+	assert_non_null(strstr(roster_notes(r).p, "entry 1: external ids that are no texts"));
 	roster_free(r);
 	assert_int_equal(symlink("/etc/passwd", link), 0);
 	refused("files", version, "symbolic link");

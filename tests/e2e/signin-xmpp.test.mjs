@@ -4,7 +4,7 @@
 import * as fs from 'node:fs';
 import { ok, same, waitFor, withServers, liveStates } from './lib/rig.mjs';
 import { Student } from '../../tools/class.mjs';
-import { Feed, signIn, trySignIn } from '../../tools/feed.mjs';
+import { Feed, ask, signIn, trySignIn } from '../../tools/feed.mjs';
 import { startDashboard } from './lib/reader.mjs';
 
 const NODE = 'class/7b/activity.event_count';
@@ -43,6 +43,9 @@ async function sameItems(instance, cookie) {
 	return feed;
 }
 
+/** Programs that the daemon runs beside itself, as the system has them: dead ones, too. */
+const children = (instance) => fs.readFileSync(`/proc/${instance.lecternd.pid}/task/${instance.lecternd.pid}/children`, 'utf8').split(' ').filter(Boolean).length;
+
 /** The server cannot be asked: nobody is told that a password is wrong. */
 async function down(instance, feed) {
 	const { teacher } = instance.users;
@@ -53,6 +56,15 @@ async function down(instance, feed) {
 	fs.writeFileSync(instance.at('lectern.conf'), conf);
 	instance.ctl('reload');
 	ok(await signIn(instance, teacher), 'with its CA it is');
+	process.kill(instance.server.pid, 'SIGSTOP');
+	const order = [];
+	const hung = trySignIn(instance, teacher.jid, teacher.password).then((a) => order.push(a.status));
+	for (let i = 0; i < 20; i++) order.push((await ask(instance, 'GET', '/health')).status);
+	await hung;
+	process.kill(instance.server.pid, 'SIGCONT');
+	same(order, [...Array(20).fill(200), 503], 'a server that hangs is waited for, for a while, and holds up nobody else');
+	same(children(instance), 0, 'no program is left behind');
+	ok(await waitFor(() => signIn(instance, teacher).catch(() => null), 'a sign-in'), 'when it goes on it is asked again');
 	await instance.server.stop();
 	same((await trySignIn(instance, teacher.jid, teacher.password)).status, 503, 'with the server down the answer is that there is none');
 	same((await feed.answer({ op: 'ping' })).op, 'pong', 'sessions and feeds live on');

@@ -80,7 +80,11 @@ request_refuse(struct request *r, int status, const char *why)
 	metric_add(METRIC_REFUSED, 1);
 	/* nothing of the request itself: its address may hold a token */
 	log_info("request refused peer=%s status=%d why=%s", r->peer->address, status, why);
-	http_refuse(conn_out(r->conn), status, fields, why);
+	if (r->whole && !r->taken && str_is(http_str(&r->head, r->head.method), "HEAD"))
+		http_answer_head(conn_out(r->conn), status, "text/plain; charset=utf-8", fields,
+		    strlen(why) + 1); /* RFC 9110 §9.3.2: what GET would get, without it */
+	else
+		http_refuse(conn_out(r->conn), status, fields, why);
 	conn_finish(r->conn);
 }
 

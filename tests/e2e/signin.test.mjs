@@ -39,9 +39,9 @@ async function words(instance) {
 	same([unknown.status, unknown.text], [wrong.status, wrong.text], 'and an unknown user is told the same');
 	const order = [];
 	const quick = trySignIn(instance, 'quick', 'wrong').then((a) => order.push(a.json.status));
-	for (let i = 0; i < 5; i++) order.push((await get(instance, '/health')).json.status);
+	for (let i = 0; i < 2; i++) order.push((await get(instance, '/health')).json.status);
 	await quick;
-	same(order, ['ok', 'ok', 'ok', 'ok', 'ok', 'unauthorized'], 'nor does the time tell, although this one\'s hash is computed in no time');
+	same(order, ['ok', 'ok', 'unauthorized'], 'nor does the time tell, although this one\'s hash is computed in no time');
 	const right = await trySignIn(instance, teacher.jid, teacher.password);
 	same([right.status, right.text], [200, '{"status":"authorized"}\n'], 'the right one is authorized');
 	const set = right.headers['set-cookie'][0];
@@ -231,6 +231,8 @@ async function inPieces(instance) {
 	same((await get(instance, '/auth/userinfo', others)).json?.user_id, instance.users.teacher.jid, 'and nobody else\'s');
 }
 
+const tried = (instance) => instance.ctl('audit', '--events').split('\n').filter((l) => l.includes('sign_in_refused')).length;
+
 async function hostile(instance) {
 	const post = async (o) => (await trySignIn(instance, 'x', 'y', o)).status;
 	same(await post({ origin: 'https://evil.example' }), 403, 'a page of another origin may not sign in');
@@ -254,6 +256,13 @@ async function hostile(instance) {
 	same(await status(`${head}Content-Length: 99999999999999999999999\r\n\r\n`), 413, 'a length beyond all numbers');
 	same(await status(`${head}Content-Length: -1\r\n\r\n`), 400, 'a length below');
 	same(await status(`${head}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`), 400, 'two lengths');
+	ok(/^HTTP\/1\.1 405 .*\r\n\r\n$/s.test(await raw(instance, 'HEAD /auth/userinfo HTTP/1.1\r\nHost: x\r\n\r\n')), 'HEAD gets a head');
+	ok(/^HTTP\/1\.1 404 .*\r\n\r\n$/s.test(await raw(instance, 'HEAD / HTTP/1.1\r\nHost: x\r\n\r\n')), 'wherever it asks');
+	const before = tried(instance);
+	const body = '{"username":"quick","password":"guess"}';
+	await new Promise((r) => { const s = net.connect(instance.ports.web, instance.host, () => s.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`, () => setTimeout(() => { s.destroy(); r(); }, 300))); });
+	await waitFor(() => tried(instance) > before, 'a try in the audit file');
+	ok(true, 'who hangs up when no answer comes at once has tried, too');
 	same(await raw(instance, `${head}Content-Length: 50\r\n\r\n{"user`).then((t) => t.slice(0, 12)), '', 'a body that never ends is waited for, for a while');
 	same((await get(instance, '/health')).json, { status: 'ok' }, 'after all of that it lives');
 }
@@ -291,9 +300,11 @@ async function proxy(instance) {
 	ok(/^__Host-.*; Secure$/.test(a.headers['set-cookie'][0]), 'then the cookie is Secure');
 	const who = async (headers) => (await ask(instance, 'GET', '/auth/userinfo', { cookie: a.cookie, headers })).json?.user_id;
 	same([await who(via('192.0.2.1')), await who(via('192.0.2.1', 'http'))], [teacher.jid, undefined], 'and counts over https');
-	const tries = await Promise.all(Array.from({ length: 110 }, (_, i) => trySignIn(instance, `guess${i}`, 'x', { headers: via('192.0.2.9') })));
-	ok(tries.filter((t) => t.status === 429).length >= 5, 'many wrong passwords of one client, each of another user, are too many');
-	same((await post(teacher.password, via('192.0.2.9'))).status, 429, 'for that client');
+	const guesses = Array.from({ length: 150 }, (_, i) => trySignIn(instance, `guess${i}`, 'x', { headers: via('192.0.2.9') }));
+	const rights = Array.from({ length: 10 }, () => post(teacher.password, via('192.0.2.9')));
+	const refused = (all) => all.filter((t) => t.status === 429).length;
+	ok(refused(await Promise.all(guesses)) >= 20, 'many wrong passwords of one client, each of another user, are too many');
+	ok(refused(await Promise.all(rights)) > 0, 'for that client, also when it knows the right one');
 	same((await post(teacher.password, via('192.0.2.1'))).json, { status: 'authorized' }, 'and not for others behind the proxy');
 	same((await post(teacher.password, { ...via('not an address'), Host: 'x' })).status, 200, 'an address that is none is not counted as one');
 	const lines = instance.ctl('audit', '--events').split('\n').filter((l) => l.includes('signed_in'));

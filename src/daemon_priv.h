@@ -108,6 +108,8 @@ void daemon_roster_options_free(struct roster_options *o);
 /* Listens to the source that the configuration names now; what changed before is
  * not told. */
 void daemon_roster_watch(struct daemon *d);
+/* Warns that no copy could be kept; NULL: one could. */
+void daemon_roster_uncopied(const char *why);
 /* Why the roster cannot be read, and of a copy that is in force instead; mem_free it. */
 char *daemon_roster_trouble(const struct daemon *d, const char *why);
 /* A load of what changed went wrong: it is tried again, less and less often. */

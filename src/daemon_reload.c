@@ -227,9 +227,7 @@ daemon_load_done_cb(void *arg)
 		mem_free(l->why);
 		l->why = NULL;
 	}
-	if (l->copy_why != NULL)
-		log_warning("no copy of the roster could be kept for a start without its source: %s",
-		    l->copy_why);
+	daemon_roster_uncopied(l->copy_why);
 	daemon_say_reloaded(d, all, of_roster, l->why);
 	if (of_roster && !all)
 		daemon_roster_retry(d);

@@ -151,6 +151,13 @@ daemon_roster_copy(struct daemon *d, const struct roster_options *o, const char 
 	return true;
 }
 
+void
+daemon_roster_uncopied(const char *why)
+{
+	if (why != NULL)
+		log_warning("no copy of the roster could be kept for a start without its source: %s", why);
+}
+
 /* Reads the roster, or takes the copy. */
 static bool
 daemon_roster_first(struct daemon *d, char **why)
@@ -159,10 +166,12 @@ daemon_roster_first(struct daemon *d, char **why)
 	char *first = NULL, *none = NULL;
 
 	d->roster = roster_load(d->conf->roster_backend, &o, &first);
-	if (d->roster != NULL)
-		roster_copy_tidy(d->conf->roster_backend, &o);
-	else if (!daemon_roster_copy(d, &o, first, &none))
+	if (d->roster != NULL) {
+		roster_copy_put(d->conf->roster_backend, &o, d->roster, &none);
+		daemon_roster_uncopied(none);
+	} else if (!daemon_roster_copy(d, &o, first, &none)) {
 		*why = mem_printf("%s%s%s", first, none != NULL ? "; and " : "", none != NULL ? none : "");
+	}
 	mem_free(first);
 	mem_free(none);
 	d->seen = o.n_seen;

@@ -111,37 +111,22 @@ enum err
 roster_copy_put(const char *backend, const struct roster_options *o, const struct roster *r,
     char **why)
 {
-	char *new, *path;
-	enum err e;
+	char *new = copy_path(o, ".new"), *path = copy_path(o, "");
+	bool kept = copy_is_kept(backend);
+	enum err e = ERR_OK;
 
-	if (!copy_is_kept(backend))
-		return ERR_OK;
-	new = copy_path(o, ".new");
-	path = copy_path(o, "");
 	copy_remove(new);
-	e = copy_write(new, copy_mark(backend, o), r, why);
-	if (e == ERR_OK)
+	if (kept)
+		e = copy_write(new, copy_mark(backend, o), r, why);
+	if (kept && e == ERR_OK)
 		e = copy_into_place(new, path, o->conf->state_dir, why);
-	if (e != ERR_OK) { /* the one before may let in who is let in no more */
+	if (!kept || e != ERR_OK) { /* the one before may let in who is let in no more */
 		copy_remove(new);
 		copy_remove(path);
 	}
 	mem_free(new);
 	mem_free(path);
 	return e;
-}
-
-void
-roster_copy_tidy(const char *backend, const struct roster_options *o)
-{
-	char *path = copy_path(o, ""), *new = copy_path(o, ".new");
-
-	if (!copy_is_kept(backend)) {
-		copy_remove(path);
-		copy_remove(new);
-	}
-	mem_free(path);
-	mem_free(new);
 }
 
 /* ---- get ---- */

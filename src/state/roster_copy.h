@@ -9,7 +9,7 @@
 
 /* Puts r in the place of the copy, on the disk when it returns; when that fails there
  * is none any more. It is of this source alone: backend, o->domain and o->conf say which. A backend
- * whose source cannot be away has no copy. Waits for the disk; touches nothing but its
+ * whose source cannot be away has none, nor leaves another one's. Waits for the disk; touches nothing but its
  * arguments. */
 enum err roster_copy_put(const char *backend, const struct roster_options *o,
     const struct roster *r, char **why);
@@ -18,8 +18,5 @@ enum err roster_copy_put(const char *backend, const struct roster_options *o,
  * source, with *why (mem_free it) if there should be. */
 struct roster *roster_copy_get(const char *backend, const struct roster_options *o,
     int64_t *put_s, char **why);
-
-/* Takes away what another source has left, whose children are not this one's. */
-void roster_copy_tidy(const char *backend, const struct roster_options *o);
 
 #endif

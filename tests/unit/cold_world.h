@@ -84,6 +84,7 @@ static struct {
 	size_t n;                /* so many there are; their seqs are 1, 2, ... */
 	unsigned rebuilds, spreads;
 	bool rebuild_fails, given_up;
+	unsigned refusals;       /* so many times nothing can be folded anew */
 	void (*meanwhile)(void); /* once, while states are folded anew */
 } cw;
 
@@ -211,6 +212,10 @@ static inline bool
 cw_rebuild_cb(void *arg)
 {
 	(void)arg;
+	if (cw.refusals > 0) {
+		cw.refusals--;
+		return false;
+	}
 	cw.rebuilds++;
 	loop_defer(cw.loop, cw_rebuilt_cb, (void *)(uintptr_t)cw.n);
 	if (cw.meanwhile != NULL)

@@ -364,6 +364,12 @@ test_too_large(void **state)
 	buf_free(&got.value);
 }
 
+static bool
+has_refused(void)
+{
+	return cw.refusals == 0;
+}
+
 /* The journal cannot be read at first: it is tried again, and records wait. */
 static void
 test_rebuild_fails(void **state)
@@ -376,6 +382,24 @@ test_rebuild_fails(void **state)
 	cw_until(cw_nobody_waits);
 	assert_int_equal(cw.rebuilds, 2);
 	cw_assert_digest();
+}
+
+/* No child can be made at first; what comes meanwhile counts once. */
+static void
+test_rebuild_cannot_begin(void **state)
+{
+	(void)state;
+	a_is_away();
+	kvs_remove(cw.kvs, STR_LIT(A_INDEX));
+	cw.refusals = 2;
+	cw_visit("a", "d1", 2);
+	cw_until(has_refused);
+	cw_visit("a", "d2", 1);
+	assert_int_equal(cold_waiting(cw.e), 1);
+	cw_until(cw_nobody_waits);
+	assert_int_equal(cw.rebuilds, 1);
+	cw_assert_digest();
+	cw_assert_student("a");
 }
 
 /* Six events, more than may wait. */
@@ -677,6 +701,7 @@ main(void)
 		cmocka_unit_test_teardown(test_store_is_away, cw_stop),
 		cmocka_unit_test_teardown(test_too_large, cw_stop),
 		cmocka_unit_test_teardown(test_rebuild_fails, cw_stop),
+		cmocka_unit_test_teardown(test_rebuild_cannot_begin, cw_stop),
 		cmocka_unit_test_teardown(test_too_much_waits, cw_stop),
 		cmocka_unit_test_teardown(test_rebuilt_too_late, cw_stop),
 		cmocka_unit_test_teardown(test_session_changes_hands, cw_stop),

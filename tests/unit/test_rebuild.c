@@ -2,6 +2,7 @@
 /* Tests of rebuild: a child folds the states of those whom the store lost from a real
  * journal, while events go on. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -55,11 +56,34 @@ commit_cb(void *arg)
 	engine_changed(w.all);
 }
 
+static bool kill_next;
+
+/* The child that was forked a moment ago. */
+static void
+kill_child(void)
+{
+	char name[64];
+	FILE *f;
+	int child;
+
+	snprintf(name, sizeof name, "/proc/%d/task/%d/children", getpid(), getpid());
+	f = fopen(name, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &child), 1);
+	fclose(f);
+	assert_int_equal(kill(child, SIGKILL), 0);
+}
+
 static bool
 rebuild_cb(void *arg)
 {
 	(void)arg;
-	return rebuild_start(w.rebuild);
+	if (!rebuild_start(w.rebuild))
+		return false;
+	if (kill_next)
+		kill_child();
+	kill_next = false;
+	return true;
 }
 
 static bool failed;
@@ -102,7 +126,7 @@ static void
 begin(void)
 {
 	struct kvs_options ko = { 0 };
-	struct keep_options o = { .limit = 5, .spread = spread_cb, .rebuild = rebuild_cb };
+	struct keep_options o = { .limit = 5, .hurry = 20, .spread = spread_cb, .rebuild = rebuild_cb };
 	char *why = NULL;
 
 	log_set_level(LOG_ERROR);
@@ -305,12 +329,34 @@ test_no_journal(void **state)
 	mem_free(to);
 }
 
+/* The child is killed at its work, as by a kernel without memory. */
+static void
+test_child_is_killed(void **state)
+{
+	(void)state;
+	begin();
+	for (unsigned i = 0; i < STUDENTS; i++)
+		visit(i, 1);
+	until(is_durable);
+	keep_flush(w.keep);
+	until(few_are_hot);
+	lose_indexes();
+	failed = false;
+	kill_next = true;
+	visit(0, 1);
+	until(has_failed);
+	visit(0, 1);
+	until(nobody_waits);
+	assert_equal();
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_rebuild, end),
 		cmocka_unit_test_teardown(test_no_journal, end),
+		cmocka_unit_test_teardown(test_child_is_killed, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

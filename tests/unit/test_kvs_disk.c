@@ -2,11 +2,13 @@
 /* The SQLite backend against the contract, and what is the file's own. */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -219,6 +221,96 @@ test_failure_is_told_once(void **state)
 	kvs_close(k);
 }
 
+#define MANY 400
+#define BLOB 2000 /* bytes of a value */
+#define DISK (256 << 10) /* bytes of a file that the disk takes */
+
+static void
+put_many(struct kvs *k, char with)
+{
+	char key[16], value[BLOB];
+
+	memset(value, with, sizeof value);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(key, sizeof key, "k%03d", i);
+		kvs_put(k, str_of(key), (struct str){ value, sizeof value });
+	}
+}
+
+/* How many of them are there, all with this value. */
+static int
+count_many(struct kvs *k, char with)
+{
+	char key[16], want[BLOB + 1], *got;
+	int n = 0;
+
+	memset(want, with, BLOB);
+	want[BLOB] = '\0';
+	for (int i = 0; i < MANY; i++) {
+		snprintf(key, sizeof key, "k%03d", i);
+		got = kvs_contract_get(k, options.loop, key);
+		if (strcmp(got, "-") != 0) {
+			assert_string_equal(got, want);
+			n++;
+		}
+		mem_free(got);
+	}
+	return n;
+}
+
+/* In the middle of a flush the disk takes no more: nothing of it is in the store, what
+ * was before is, and the next flush brings all. */
+static void
+test_disk_is_full(void **state)
+{
+	struct rlimit all, little = { .rlim_cur = DISK };
+	struct kvs *k = kvs_contract_open("disk", &options);
+
+	(void)state;
+	kvs_put(k, STR_LIT("k000"), STR_LIT("before"));
+	assert_int_equal(kvs_contract_flush(k, options.loop), ERR_OK);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	little.rlim_max = all.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	put_many(k, 'x');
+	assert_int_not_equal(kvs_contract_flush(k, options.loop), ERR_OK);
+	assert_non_null(strstr(kvs_trouble(k), file));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	kvs_remove(k, STR_LIT("k000"));
+	assert_int_equal(kvs_contract_flush(k, options.loop), ERR_OK);
+	assert_int_equal(count_many(k, 'x'), 0);
+	put_many(k, 'y');
+	assert_int_equal(kvs_contract_flush(k, options.loop), ERR_OK);
+	assert_null(kvs_trouble(k));
+	assert_int_equal(count_many(k, 'y'), MANY);
+	kvs_close(k);
+}
+
+/* Values that the disk damaged are lost like those that are not there. */
+static void
+test_damaged(void **state)
+{
+	struct kvs *k = kvs_contract_open("disk", &options);
+	char junk[4096];
+	int fd, n;
+
+	(void)state;
+	put_many(k, 'x');
+	assert_int_equal(kvs_contract_flush(k, options.loop), ERR_OK);
+	kvs_close(k);
+	loop_run(options.loop);
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	memset(junk, 0xff, sizeof junk);
+	for (off_t at = (off_t)sizeof junk * 40; at < (off_t)sizeof junk * 80; at += sizeof junk)
+		assert_int_equal(pwrite(fd, junk, sizeof junk, at), sizeof junk);
+	close(fd);
+	k = kvs_contract_open("disk", &options);
+	n = count_many(k, 'x');
+	assert_in_range(n, 1, MANY - 1);
+	kvs_close(k);
+}
+
 int
 main(void)
 {
@@ -229,11 +321,14 @@ main(void)
 		TEST(test_read_only),
 		TEST(test_locked),
 		TEST(test_failure_is_told_once),
+		TEST(test_disk_is_full),
+		TEST(test_damaged),
 	};
 	static const struct kvs_contract contract = {
 		.backend = "disk", .place = place, .drop = drop, .persistent = true };
 	int failed;
 
+	signal(SIGXFSZ, SIG_IGN); /* as lecternd does */
 	if (mkdtemp(folder) == NULL)
 		return 1;
 	snprintf(file, sizeof file, "%s/states.db", folder);

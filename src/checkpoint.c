@@ -21,6 +21,7 @@ struct checkpoint {
 	uint64_t position;   /* of the last one that succeeded */
 	uint64_t attempted;  /* position of the last attempt */
 	pid_t child;         /* 0: none */
+	bool first;          /* this run has yet to write one; see checkpoint.h */
 	uint64_t failures;
 };
 
@@ -68,8 +69,10 @@ checkpoint_due(struct checkpoint *k)
 {
 	uint64_t now = engine_position(k->engine);
 
-	if (k->child != 0 || now - k->attempted < k->every || cold_waiting(k->engine) > 0)
+	if (k->child != 0 || (!k->first && now - k->attempted < k->every) ||
+	    cold_waiting(k->engine) > 0)
 		return;
+	k->first = false;
 	k->attempted = now;
 	k->child = child_start(checkpoint_work, k);
 	if (k->child < 0) {
@@ -113,6 +116,7 @@ checkpoint_new(struct loop *l, struct engine *e, const struct conf *c, uint64_t 
 	k->organisation = mem_strdup(c->organisation);
 	k->every = (uint64_t)c->snapshot_records;
 	k->position = k->attempted = loaded;
+	k->first = cold_is_on(e);
 	loop_signal(l, SIGCHLD, checkpoint_sigchld_cb, k);
 	return k;
 }

@@ -12,7 +12,10 @@ struct checkpoint;
 
 /* engine is borrowed; loaded is the position of the snapshot the start read, 0
  * for none. A child is started by checkpoint_due when
- * conf->snapshot_records records came since the last one. */
+ * conf->snapshot_records records came since the last one. When students may be away,
+ * also with the first commit: their indexes name the run that wrote them, and those of
+ * the run that wrote the snapshot are trusted up to the journal's end (cold.h). If that
+ * was two runs ago, the journal may have been put back between them. */
 struct checkpoint *checkpoint_new(struct loop *l, struct engine *e, const struct conf *c,
     uint64_t loaded);
 void checkpoint_due(struct checkpoint *k);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/jsonw.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "checkpoint.h"
@@ -76,8 +77,8 @@ test_signal_in_child(void **state)
 	raise_in_child = false;
 	loop_run(loop);
 	assert_int_equal(terms, 0);
-	assert_int_equal(raise(SIGTERM), 0); /* ours still comes */
 	loop_signal(loop, SIGTERM, stop_cb, NULL);
+	assert_int_equal(raise(SIGTERM), 0); /* ours still comes */
 	loop_run(loop);
 	assert_int_equal(terms, 1);
 	loop_timer_free(alive);
@@ -90,11 +91,72 @@ test_signal_in_child(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+static void
+late_cb(void *arg)
+{
+	(void)arg;
+	fail_msg("no child ended");
+}
+
+/* Whether a snapshot is written with this one record; fewer than it would need. */
+static bool
+writes_at_once(struct checkpoint *k, struct engine *e, uint64_t seq, const char *dir)
+{
+	char *file = mem_printf("%s/states.snapshot", dir);
+	struct record r = { .seq = seq, .type = RECORD_SESSION_END, .session = 1 };
+	struct loop_timer *late = loop_timer_new(loop, late_cb, NULL);
+	struct buf status = BUF_INIT(0);
+	struct jsonw w = jsonw_to(&status);
+	bool written;
+
+	engine_record(e, &r);
+	checkpoint_due(k);
+	checkpoint_status(k, &w);
+	buf_byte(&status, '\0');
+	loop_timer_once(late, 60000);
+	if (strstr(status.data, "\"running\":true") != NULL)
+		loop_run(loop);
+	loop_timer_free(late);
+	written = unlink(file) == 0;
+	mem_free(file);
+	buf_free(&status);
+	return written;
+}
+
+static void
+test_first_of_a_run(void **state)
+{
+	static const struct reducer *const none[] = { NULL };
+	struct conf c = { .organisation = (char[]){ "school.example" }, .snapshot_records = 1000 };
+	char *why = NULL;
+
+	(void)state;
+	for (int cold = 0; cold < 2; cold++) {
+		struct engine_options o = { .reducers = none, .pseudonym_key = STR_LIT("k"),
+			.cold = cold };
+		char dir[] = "/tmp/test-checkpoint.XXXXXX";
+		struct engine *e = engine_new(&o, &why);
+		struct checkpoint *k;
+
+		c.state_dir = mkdtemp(dir);
+		loop = loop_new();
+		k = checkpoint_new(loop, e, &c, 0);
+		loop_signal(loop, SIGCHLD, stop_cb, NULL);
+		assert_int_equal(writes_at_once(k, e, 1, dir), cold);
+		assert_false(writes_at_once(k, e, 2, dir));
+		checkpoint_free(k);
+		engine_free(e);
+		loop_free(loop);
+		assert_int_equal(rmdir(dir), 0);
+	}
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signal_in_child),
+		cmocka_unit_test(test_first_of_a_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -527,6 +527,17 @@ test_crash(void **state)
 	rig_saved_free(s);
 }
 
+static void
+put_back(size_t position)
+{
+	engine_free(cw.all);
+	while (cw.n > position)
+		mem_free((char *)cw.record[--cw.n].body.p);
+	cw.all = cw_engine(false);
+	for (size_t i = 0; i < cw.n; i++)
+		engine_record(cw.all, &cw.record[i]);
+}
+
 /* Journal and snapshot are put back to an earlier time, and it goes on differently:
  * the store's index is of a future that is none. */
 static void
@@ -543,15 +554,41 @@ test_put_back(void **state)
 	cw_until(cw_nobody_waits);
 	cw_visit("b", "d1", 2);
 	cw_settle();
-	engine_free(cw.all);
-	while (cw.n > position)
-		mem_free((char *)cw.record[--cw.n].body.p);
-	cw.all = cw_engine(false);
-	for (size_t i = 0; i < cw.n; i++)
-		engine_record(cw.all, &cw.record[i]);
+	put_back(position);
 	cw_restart(s, position);
 	for (int i = 0; i < 5; i++)
 		cw_visit("b", "d1", 2);
+	cw_assert_student("a");
+	assert_int_equal(cw.rebuilds, 1);
+	cw_assert_digest();
+	rig_saved_free(s);
+}
+
+/* The same, and the run after it is killed, too: its snapshot, not that of the run before
+ * the journal was put back, says whose indexes count. */
+static void
+test_put_back_and_killed(void **state)
+{
+	struct rig_saved *s;
+	size_t position;
+
+	(void)state;
+	a_is_away();
+	s = rig_save(cw.e);
+	position = cw.n;
+	cw_visit("a", "d1", 5);
+	cw_until(cw_nobody_waits);
+	cw_visit("b", "d1", 2);
+	cw_settle();
+	put_back(position);
+	cw_restart(s, position);
+	rig_saved_free(s);
+	cw_visit("b", "d1", 1);
+	s = rig_save(cw.e); /* what checkpoint does with the first commit */
+	position = cw.n;
+	for (int i = 0; i < 5; i++)
+		cw_visit("b", "d1", 2);
+	cw_restart(s, position);
 	cw_assert_student("a");
 	assert_int_equal(cw.rebuilds, 1);
 	cw_assert_digest();
@@ -708,6 +745,7 @@ main(void)
 		cmocka_unit_test_teardown(test_restart, cw_stop),
 		cmocka_unit_test_teardown(test_crash, cw_stop),
 		cmocka_unit_test_teardown(test_put_back, cw_stop),
+		cmocka_unit_test_teardown(test_put_back_and_killed, cw_stop),
 		cmocka_unit_test_teardown(test_snapshot_needs_cold, cw_stop),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_random_faults),

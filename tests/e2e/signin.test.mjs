@@ -305,6 +305,8 @@ async function proxy(instance) {
 	const refused = (all) => all.filter((t) => t.status === 429).length;
 	ok(refused(await Promise.all(guesses)) >= 20, 'many wrong passwords of one client, each of another user, are too many');
 	ok(refused(await Promise.all(rights)) > 0, 'for that client, also when it knows the right one');
+	const home = await Promise.all(Array.from({ length: 150 }, (_, i) => trySignIn(instance, `home${i}`, 'x', { headers: via(`2001:db8:0:1${(i + 16).toString(16)}::${i}`) })));
+	ok(refused(home) >= 20, 'one home has one network of IPv6, whichever of its addresses it takes');
 	same((await post(teacher.password, via('192.0.2.1'))).json, { status: 'authorized' }, 'and not for others behind the proxy');
 	same((await post(teacher.password, { ...via('not an address'), Host: 'x' })).status, 200, 'an address that is none is not counted as one');
 	const lines = instance.ctl('audit', '--events').split('\n').filter((l) => l.includes('signed_in'));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // kvs: the store of states in trouble while a class types, and what lecternctl does with it:
 // look into it, write it out and in, and take a Learning Observer over.
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { Student } from '../../tools/class.mjs';
 import { Feed, signIn } from '../../tools/feed.mjs';
@@ -200,6 +200,17 @@ async function askedFor(instance) {
 	await feed.close();
 }
 
+/** Who asks for everybody's states is told when the store does not answer for too long. */
+async function givenUp(instance) {
+	const asks = () => new Promise((r) => {
+		execFile(instance.bin('lecternctl'), ['states', '-c', instance.at('lectern.conf')], (_, out, err) => r(out + err));
+	});
+	instance.redis.child.kill('SIGSTOP');
+	ok((await asks()).includes('the store of states does not answer'), 'lecternctl states says so when the store does not answer');
+	instance.redis.child.kill('SIGCONT');
+	same(liveStates(instance), replayedStates(instance), 'and gives them when it does again');
+}
+
 /** Students whose states are in the store only, when the store loses them. */
 async function withMostAway(instance) {
 	for (let i = 0; i < 2; i++) { // the second time from the store
@@ -207,6 +218,8 @@ async function withMostAway(instance) {
 		await mostAway(instance);
 	}
 	await askedFor(instance);
+	await mostAway(instance);
+	if (instance.kvs === 'redis') await givenUp(instance);
 	await mostAway(instance);
 	if (instance.redis) {
 		await instance.redis.kill();

@@ -56,18 +56,21 @@ rps_is_up(const struct rps *s)
 	return s->up && redis_link_up(s->link);
 }
 
+void
+rps_node_want(struct rps *s, struct rps_node *n)
+{
+	n->wanted = true;
+	n->generation = ++s->generations;
+}
+
 /* Every snapshot is asked for anew. */
 static void
 rps_nodes_want(struct rps *s)
 {
 	struct map_iter it = { 0 };
 
-	while (map_next(s->nodes, &it)) {
-		struct rps_node *n = it.value;
-
-		n->wanted = true;
-		n->generation = ++s->generations;
-	}
+	while (map_next(s->nodes, &it))
+		rps_node_want(s, it.value);
 }
 
 void

@@ -89,6 +89,8 @@ void rps_down(struct rps *s, const char *why);
  * while. */
 void rps_refused(struct rps *s, struct str error);
 void rps_trouble(struct rps *s, const char *why);
+/* A snapshot of it that is asked for from now on. */
+void rps_node_want(struct rps *s, struct rps_node *n);
 /* What an error reply means, in words; mem_free it. */
 char *rps_trouble_of(struct str error);
 

@@ -120,6 +120,15 @@ rps_sub_down_cb(void *arg, const char *why)
 	rps_down(s, why);
 }
 
+/* Of a subscription that was given up; the node has another one, on its way behind it.
+ * What was published in between nobody knows. */
+static void
+rps_node_unsubscribed(struct rps *s, struct rps_node *n)
+{
+	n->subscribed = false;
+	rps_node_want(s, n);
+}
+
 static void
 rps_sub_reply(struct rps *s, const struct redis_reply *r)
 {
@@ -130,6 +139,8 @@ rps_sub_reply(struct rps *s, const struct redis_reply *r)
 	if (n != NULL && str_is(r->items[0]->text, "subscribe")) {
 		n->subscribed = true;
 		rps_snapshot_ask(s, n);
+	} else if (n != NULL && str_is(r->items[0]->text, "unsubscribe")) {
+		rps_node_unsubscribed(s, n);
 	} else if (n != NULL && str_is(r->items[0]->text, "message") &&
 	    pubsub_message_read(s->message, r->items[2]->text, &c)) {
 		name = mem_strdup(n->name);
@@ -189,8 +200,7 @@ rps_follow(void *store, struct str node)
 	struct rps *s = store;
 	struct rps_node *n = rps_node_make(s, node);
 
-	n->wanted = true;
-	n->generation = ++s->generations;
+	rps_node_want(s, n);
 	rps_snapshot_ask(s, n);
 }
 

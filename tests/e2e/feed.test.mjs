@@ -93,6 +93,59 @@ async function slow(instance, cookie) {
 	await feed.close();
 }
 
+/** A student and a guardian see one student, and what the roster takes away ends at once. */
+async function family(instance, cookie) {
+	const [first, second] = instance.students;
+	for (const name of ['kid', 'parent']) {
+		await instance.addUser(name);
+		instance.writePassword(name);
+	}
+	const { kid, parent } = instance.users;
+	first.jid = kid.jid;
+	const roster = (rows) => { instance.writeRoster(rows); same(JSON.parse(instance.ctl('reload')).ok, true, 'a reload'); };
+	roster([...instance.rosterRows(), ['7b', 'guardian', first.id, parent.jid, 'Parent']]);
+	const own = `student/${first.pseudonym}/activity.event_count`, names = 'class/7b/_roster';
+	const feeds = {};
+	for (const [who, user] of Object.entries({ kid, parent })) {
+		const feed = feeds[who] = await new Feed(instance, await signIn(instance, user)).opened;
+		const { nodes } = await feed.answer({ op: 'nodes' });
+		ok(nodes.includes(own) && nodes.every((n) => n.startsWith(`student/${first.pseudonym}/`)), `${who}: nodes lists what is about the student alone`);
+		same((await feed.subscribe(own)).op, 'subscribed', `${who}: subscribes to it`);
+		await waitFor(() => feed.item(own, 'current')?.seq === stateOf(instance, first).seq, `${who}: the item`);
+		for (const node of [NODE, names, `student/${second.pseudonym}/activity.event_count`])
+			same((await feed.subscribe(node)).code, 'forbidden', `${who}: ${node.split('/', 1)} of others is forbidden`);
+	}
+	const teacher = await new Feed(instance, cookie).opened;
+	for (const node of [own, names, NODE]) same((await teacher.subscribe(node)).op, 'subscribed', 'the teacher: the student, the names and the class');
+	await waitFor(() => teacher.item(names, first.pseudonym)?.state.name === first.name && teacher.item(NODE, first.pseudonym), 'the names');
+
+	roster(instance.rosterRows());
+	same(await feeds.parent.message((m) => m.op === 'revoked', 'the end for the guardian'), { op: 'revoked', node: own, deleted: false }, 'a guardian no more: the subscription ends');
+	same((await feeds.parent.subscribe(own)).code, 'forbidden', 'and cannot be had again');
+	same((await feeds.kid.answer({ op: 'ping' })).op, 'pong', 'the student goes on');
+	ok(!feeds.kid.received.some((m) => m.op === 'revoked'), 'and was told nothing');
+
+	roster(instance.rosterRows().filter((r) => r[2] !== first.id));
+	for (const feed of [feeds.kid, teacher])
+		same(await feed.message((m) => m.op === 'revoked', 'the end of the student'), { op: 'revoked', node: own, deleted: true }, 'the student leaves the roster: the node is no more');
+	await waitFor(() => ![names, NODE].some((n) => teacher.item(n, first.pseudonym)), 'the items in the class to go');
+	const from = teacher.received.length;
+	const student = new Student(instance.events, first.user_id).connect();
+	await waitFor(() => student.live, 'the student to type on');
+	student.type();
+	await waitFor(() => student.acked === student.seq, 'the events');
+	same((await teacher.answer({ op: 'ping' })).op, 'pong', 'the student types on');
+	ok(!JSON.stringify(teacher.received.slice(from)).includes(first.pseudonym), 'and nobody is told');
+	same((await feeds.kid.answer({ op: 'nodes' })).nodes, [], 'the student sees nothing any more');
+	student.stop();
+	roster(instance.rosterRows());
+	await waitFor(() => teacher.item(NODE, first.pseudonym)?.seq === stateOf(instance, first).seq, 'the student to be back with what was typed meanwhile');
+	ok(true, 'back on the roster, the item is there again');
+	await Promise.all([feeds.kid, feeds.parent, teacher].map((f) => f.close()));
+	delete first.jid;
+	roster(instance.rosterRows());
+}
+
 async function revocation(instance, { feed, late }) {
 	const from = feed.received.length;
 	instance.writeRoster(instance.rosterRows().map((r) => (r[1] === 'teacher' ? ['7b', 'teacher', 't2', `other@${instance.domain}`, 'Other'] : r)));
@@ -134,6 +187,7 @@ await withInstance('feed', { server: 'none', students: STUDENTS }, async (instan
 	await requests(instance, cookie);
 	await refusals(instance, cookie);
 	await slow(instance, cookie);
+	await family(instance, cookie);
 	await revocation(instance, readers);
 	await ends(instance, readers, cookie);
 	await waitFor(() => instance.status().web.feed_sockets === 0, 'all feeds are gone');

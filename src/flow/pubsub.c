@@ -30,7 +30,9 @@ struct pubsub_node {
 	struct pubsub *pubsub;
 	char *name;
 	TAILQ_HEAD(, pubsub_sub) subs;
-	uint64_t last;      /* number of the last change; 0: any may be the next */
+	uint64_t last;      /* number of the last change that was given; 0: see seen */
+	uint64_t newest;    /* of the one that came last, given or not */
+	uint64_t seen;      /* it came before the snapshot was asked for, which has it */
 	bool asked;         /* a snapshot is on its way; changes wait for it */
 	bool again;         /* more than can wait: another snapshot after it */
 	struct buf waiting; /* changes, packed */
@@ -198,6 +200,7 @@ pubsub_ask(struct pubsub_node *n)
 	n->asked = true;
 	n->again = false;
 	n->last = 0;
+	n->seen = n->newest;
 	buf_clear(&n->waiting);
 	n->pubsub->backend->follow(n->pubsub->store, str_of(n->name));
 }
@@ -215,23 +218,34 @@ pubsub_give(struct pubsub_node *n, const struct pubsub_change *c)
 			s->ops->change(s->arg, c);
 }
 
+/* Whether it comes behind all that the reader has. */
+static bool
+pubsub_is_next(const struct pubsub_node *n, const struct pubsub_change *c)
+{
+	return n->last != 0 ? c->number == n->last + 1 : c->number > n->seen;
+}
+
+/* Another snapshot has what came until now, in whatever order it came. */
+static void
+pubsub_gap(struct pubsub_node *n)
+{
+	n->pubsub->gaps++;
+	metric_add(METRIC_PUBSUB_GAPS, 1);
+	log_info("pubsub backend=%s node=%s: a change is missing, reading all of it",
+	    n->pubsub->backend->name, n->name);
+	pubsub_ask(n);
+}
+
 static void
 pubsub_change(struct pubsub_node *n, const struct pubsub_change *c)
 {
-	bool gap = n->last != 0 && c->number != n->last + 1;
-
-	if (!n->asked && !gap) {
+	n->newest = c->number;
+	if (n->asked)
+		pubsub_wait(n, c);
+	else if (pubsub_is_next(n, c))
 		pubsub_give(n, c);
-		return;
-	}
-	if (!n->asked) {
-		n->pubsub->gaps++;
-		metric_add(METRIC_PUBSUB_GAPS, 1);
-		log_info("pubsub backend=%s node=%s: a change is missing, reading all of it",
-		    n->pubsub->backend->name, n->name);
-		pubsub_ask(n);
-	}
-	pubsub_wait(n, c);
+	else
+		pubsub_gap(n);
 }
 
 static void
@@ -247,8 +261,8 @@ pubsub_change_cb(void *arg, struct str node, const struct pubsub_change *c)
 	pubsub_leave(p);
 }
 
-/* Those that came before the snapshot, after it. When another one is asked for
- * meanwhile, it has the rest, too. */
+/* Those that came while the snapshot was on its way, after it. When another one is
+ * asked for meanwhile, it has the rest, too. */
 static void
 pubsub_replay(struct pubsub_node *n)
 {
@@ -259,7 +273,10 @@ pubsub_replay(struct pubsub_node *n)
 	while (at < waiting.len && !n->asked && !n->pubsub->closed) {
 		struct pubsub_change c = pubsub_unpack(waiting.data, &at);
 
-		pubsub_change(n, &c);
+		if (pubsub_is_next(n, &c))
+			pubsub_give(n, &c);
+		else
+			pubsub_gap(n);
 	}
 	buf_free(&waiting);
 }
@@ -322,6 +339,7 @@ pubsub_down_cb(void *arg)
 
 		n->asked = true;
 		n->again = false;
+		n->newest = n->seen = 0;
 		buf_free(&n->waiting);
 	}
 	if (p->writer != NULL)

@@ -63,10 +63,12 @@ struct pubsub_events {
 	void (*up)(void *arg);
 	void (*down)(void *arg);
 	void (*room)(void *arg); /* after publish said no */
-	/* All items of a node that was subscribed to; whole: nothing else is in it. */
+	/* All items of a node that was subscribed to, with all changes that were told
+	 * before it was asked for; whole: nothing else is in it. */
 	void (*snapshot)(void *arg, struct str node, const struct pubsub_item *v, size_t n, bool whole);
-	/* In the order of publishing. Those that the snapshot has already may come
-	 * once more after it; what came before it counts after it. */
+	/* In the order of publishing, or a snapshot mends it. Those that the snapshot
+	 * has already may come once more after it; what came since it was asked for
+	 * counts after it. */
 	void (*change)(void *arg, struct str node, const struct pubsub_change *c);
 };
 

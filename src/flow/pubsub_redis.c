@@ -59,7 +59,7 @@ rps_is_up(const struct rps *s)
 void
 rps_node_want(struct rps *s, struct rps_node *n)
 {
-	n->wanted = true;
+	n->wanted = n->read;
 	n->generation = ++s->generations;
 }
 

@@ -17,9 +17,11 @@
 #define RPS_RETRY_MS 250
 #define RPS_RETRY_MOST_MS 30000
 
-/* A node that is read. */
+/* A node that is read, or was until Redis says that we hear of it no more. */
 struct rps_node {
 	char *name;
+	bool read;
+	unsigned leaving;    /* UNSUBSCRIBEs without an answer: what comes before it is old */
 	uint64_t generation; /* an answer to what was asked earlier counts no more */
 	bool subscribed;     /* Redis said so */
 	bool wanted;         /* a snapshot, as soon as it is */

@@ -81,11 +81,27 @@ rps_snapshots_ask(struct rps *s)
 /* ---- the link ---- */
 
 static void
+rps_node_free(void *node)
+{
+	struct rps_node *n = node;
+
+	mem_free(n->name);
+	mem_free(n);
+}
+
+static bool
 rps_node_say(struct rps *s, const struct rps_node *n, const char *verb)
 {
 	struct str words[] = { str_of(verb), rps_channel(s, str_of(n->name)) };
 
-	redis_command(s->sub, words, 2, NULL, NULL);
+	return redis_command(s->sub, words, 2, NULL, NULL);
+}
+
+static void
+rps_node_drop(struct rps *s, struct rps_node *n)
+{
+	if (!n->read && n->leaving == 0)
+		rps_node_free(map_remove(s->nodes, str_of(n->name)));
 }
 
 void
@@ -96,8 +112,22 @@ rps_subscribe_all(struct rps *s)
 	while (map_next(s->nodes, &it)) {
 		const struct rps_node *n = it.value;
 
-		if (!n->subscribed)
+		if (n->read && !n->subscribed)
 			rps_node_say(s, n, "SUBSCRIBE");
+	}
+}
+
+/* Nobody knows any more which answers are of old subscriptions. */
+static void
+rps_sub_forget(struct rps *s)
+{
+	struct map_iter it = { 0 };
+
+	while (map_next(s->nodes, &it)) {
+		struct rps_node *n = it.value;
+
+		n->leaving = 0;
+		rps_node_drop(s, n);
 	}
 }
 
@@ -117,42 +147,56 @@ rps_sub_down_cb(void *arg, const char *why)
 
 	while (map_next(s->nodes, &it))
 		((struct rps_node *)it.value)->subscribed = false;
+	rps_sub_forget(s);
 	rps_down(s, why);
 }
 
-/* Of a subscription that was given up; the node has another one, on its way behind it.
- * What was published in between nobody knows. */
+/* Of a subscription that was given up; the node may have another one, on its way
+ * behind it. */
 static void
-rps_node_unsubscribed(struct rps *s, struct rps_node *n)
+rps_sub_old(struct rps *s, struct rps_node *n, struct str kind)
 {
-	n->subscribed = false;
-	rps_node_want(s, n);
+	if (!str_is(kind, "unsubscribe"))
+		return;
+	n->leaving--;
+	rps_node_drop(s, n);
+}
+
+static void
+rps_sub_message(struct rps *s, const struct rps_node *n, struct str text)
+{
+	struct pubsub_change c;
+	char *name;
+
+	if (!pubsub_message_read(s->message, text, &c)) {
+		s->strange++;
+		return;
+	}
+	name = mem_strdup(n->name); /* it may be unsubscribed from inside */
+	s->ev->change(s->arg, str_of(name), &c);
+	mem_free(name);
 }
 
 static void
 rps_sub_reply(struct rps *s, const struct redis_reply *r)
 {
 	struct rps_node *n = r->n == 3 ? rps_node_of(s, r->items[1]->text) : NULL;
-	struct pubsub_change c;
-	char *name;
+	struct str kind = r->n == 3 ? r->items[0]->text : STR_LIT("");
 
-	if (n != NULL && str_is(r->items[0]->text, "subscribe")) {
+	if (n != NULL && n->leaving > 0) {
+		rps_sub_old(s, n, kind);
+	} else if (n != NULL && str_is(kind, "subscribe")) {
 		n->subscribed = true;
 		rps_snapshot_ask(s, n);
-	} else if (n != NULL && str_is(r->items[0]->text, "unsubscribe")) {
-		rps_node_unsubscribed(s, n);
-	} else if (n != NULL && str_is(r->items[0]->text, "message") &&
-	    pubsub_message_read(s->message, r->items[2]->text, &c)) {
-		name = mem_strdup(n->name);
-		s->ev->change(s->arg, str_of(name), &c);
-		mem_free(name);
-	} else if (r->n != 3 || !str_is(r->items[0]->text, "unsubscribe")) {
+	} else if (n != NULL && str_is(kind, "message")) {
+		rps_sub_message(s, n, r->items[2]->text);
+	} else {
 		s->strange++;
 	}
 }
 
-/* An error does not say of which channel it is: all that are missing are tried
- * again later. */
+/* An error does not say of which channel it is, or of what: all that are missing are
+ * tried again later. */
 static void
 rps_sub_push_cb(void *arg, const struct redis_reply *r)
 {
@@ -163,6 +207,7 @@ rps_sub_push_cb(void *arg, const struct redis_reply *r)
 		rps_sub_reply(s, r);
 		return;
 	}
+	rps_sub_forget(s);
 	why = rps_trouble_of(r->text);
 	rps_trouble(s, why);
 	mem_free(why);
@@ -182,11 +227,14 @@ rps_node_make(struct rps *s, struct str name)
 	struct rps_node *n = map_get(s->nodes, name);
 	char *why = NULL;
 
-	if (n != NULL)
+	if (n != NULL && n->read)
 		return n;
-	MEM_NEW(n);
-	n->name = mem_str(name);
-	map_put(s->nodes, name, n);
+	if (n == NULL) {
+		MEM_NEW(n);
+		n->name = mem_str(name);
+		map_put(s->nodes, name, n);
+	}
+	n->read = true;
 	if (s->sub == NULL)
 		s->sub = redis_link_new(s->loop, &s->options, &rps_sub_ops, s, &why);
 	mem_free(why); /* the address was good for the first link */
@@ -204,23 +252,15 @@ rps_follow(void *store, struct str node)
 	rps_snapshot_ask(s, n);
 }
 
-static void
-rps_node_free(void *node)
-{
-	struct rps_node *n = node;
-
-	mem_free(n->name);
-	mem_free(n);
-}
-
 void
 rps_unfollow(void *store, struct str node)
 {
 	struct rps *s = store;
-	struct rps_node *n = map_remove(s->nodes, node);
+	struct rps_node *n = map_get(s->nodes, node);
 
-	rps_node_say(s, n, "UNSUBSCRIBE");
-	rps_node_free(n);
+	n->read = n->subscribed = n->wanted = false;
+	n->leaving += rps_node_say(s, n, "UNSUBSCRIBE");
+	rps_node_drop(s, n);
 }
 
 void

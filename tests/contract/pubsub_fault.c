@@ -445,12 +445,28 @@ fault_follow(void *store, struct str node)
 	fault_inner->follow(f->store, node);
 }
 
+/* What was to be told of it is nobody's any more. */
+static void
+fault_forget(struct fault *f, struct str node)
+{
+	struct fault_told *t, *next;
+
+	for (t = TAILQ_FIRST(&f->queue); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, link);
+		if (t->what > FAULT_CHANGE || !str_is(node, t->node))
+			continue;
+		TAILQ_REMOVE(&f->queue, t, link);
+		fault_told_free(t);
+	}
+}
+
 static void
 fault_unfollow(void *store, struct str node)
 {
 	struct fault *f = store;
 
 	mem_free(map_remove(f->read, node));
+	fault_forget(f, node);
 	fault_inner->unfollow(f->store, node);
 }
 

@@ -44,6 +44,8 @@ until_cb(void *arg)
 		loop_stop(u->loop);
 }
 
+static void rig_tell(void);
+
 void
 pubsub_contract_until(struct loop *l, pubsub_contract_cond *cond, void *arg)
 {
@@ -53,8 +55,10 @@ pubsub_contract_until(struct loop *l, pubsub_contract_cond *cond, void *arg)
 	loop_timer_every(t, 1);
 	loop_run(l);
 	loop_timer_free(t);
-	if (!u.met)
-		fail_msg("waited in vain");
+	if (u.met)
+		return;
+	rig_tell();
+	fail_msg("waited in vain");
 }
 
 void
@@ -256,6 +260,7 @@ struct expected {
 	const struct view *v;
 	const char *text;
 };
+static const struct expected *waited_for; /* by view_expect */
 
 static bool
 is_as_expected(void *arg)
@@ -273,7 +278,40 @@ view_expect(const struct view *v, const char *text)
 {
 	struct expected e = { v, text };
 
+	waited_for = &e;
 	rig_until(is_as_expected, &e);
+	waited_for = NULL;
+}
+
+static void
+rig_tell_status(const char *who, const struct pubsub *p)
+{
+	struct buf b = BUF_INIT(0);
+	struct jsonw w = jsonw_to(&b);
+
+	jsonw_object(&w);
+	pubsub_status(p, &w);
+	jsonw_object_end(&w);
+	print_error("%s: %.*s\n", who, STR_ARG(buf_view(&b)));
+	buf_free(&b);
+}
+
+/* How things stand when a test waited in vain. */
+static void
+rig_tell(void)
+{
+	char *text = waited_for != NULL ? view_text(waited_for->v) : NULL;
+
+	print_error("ups %u downs %u rooms %u, number %" PRIu64 "\n", rig_ups, rig_downs, rooms,
+	    rig_number);
+	if (text != NULL)
+		print_error("there is %s after %u snapshots and %u changes, wanted %s\n", text,
+		    waited_for->v->snapshots, waited_for->v->changes, waited_for->text);
+	mem_free(text);
+	if (rig_writer != NULL)
+		rig_tell_status("writer", rig_writer);
+	if (rig_reader != NULL && rig_reader != rig_writer)
+		rig_tell_status("reader", rig_reader);
 }
 
 /* ---- begin and end ---- */

@@ -151,8 +151,8 @@ test_waits(void **state)
 	assert_int_equal(follows, 1);
 }
 
-/* A number that is missing, or begins again: another snapshot, and what comes until
- * then after it. */
+/* A number that is missing, or begins again: another snapshot, which has all that came
+ * before it was asked for, and what comes until then after it. */
 static void
 test_gap(void **state)
 {
@@ -164,11 +164,34 @@ test_gap(void **state)
 	assert_heard(&heard, "sa");
 	assert_int_equal(follows, 2);
 	snapshot();
-	assert_heard(&heard, "scd");
+	assert_heard(&heard, "sd");
 	change(1, "x", "{}");
 	assert_int_equal(follows, 3);
+	change(2, "y", "{}");
 	snapshot();
-	assert_heard(&heard, "sx");
+	assert_heard(&heard, "sy");
+	change(3, "z", "{}");
+	assert_heard(&heard, "z");
+	assert_int_equal(follows, 3);
+}
+
+/* What comes late is never given after something newer: it would undo it. */
+static void
+test_swapped(void **state)
+{
+	(void)state;
+	snapshot();
+	change(4, "a", "{}");
+	change(6, "c", "{}");
+	change(5, "b", "{}");
+	snapshot();
+	assert_heard(&heard, "sas");
+	assert_int_equal(follows, 3);
+	snapshot();
+	assert_heard(&heard, "s");
+	change(7, "d", "{}");
+	assert_heard(&heard, "d");
+	assert_int_equal(follows, 3);
 }
 
 /* More than can wait: the snapshot is given all the same, and another one asked for. A
@@ -230,6 +253,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_waits),
 		TEST(test_gap),
+		TEST(test_swapped),
 		TEST(test_too_much_waits),
 		TEST(test_joins_inside),
 	};

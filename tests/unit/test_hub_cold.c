@@ -1,106 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of the hub with students whose states are not in memory. */
-#include "flow/keep.h"
-#include "tests/unit/hub_world.h"
+#include "tests/unit/hub_away.h"
 
 #define C_COUNT "class/c/t.count"
-
-static struct kvs *kvs;
-static struct keep *keep;
-
-static void
-spread_cb(void *arg)
-{
-	(void)arg;
-	hub_spread(hub);
-}
-
-static bool
-rebuild_cb(void *arg)
-{
-	(void)arg;
-	fail_msg("the store has everything");
-	return false;
-}
-
-static void
-begin(const char *text)
-{
-	struct kvs_options ko = { 0 };
-	struct keep_options o = { .limit = 1, .spread = spread_cb, .rebuild = rebuild_cb };
-	char *why = NULL;
-
-	world_cold = true;
-	world_open(text);
-	o.loop = ko.loop = loop;
-	kvs = kvs_open("memory", &ko, &why);
-	o.engine = engine;
-	o.kvs = kvs;
-	keep = keep_new(&o);
-}
 
 static int
 end(void **state)
 {
 	(void)state;
-	hub_free(hub);
-	hub = NULL;
-	keep_free(keep);
-	kvs_close(kvs);
-	world_close();
-	world_cold = false;
+	away_end();
 	return 0;
-}
-
-static void
-look_cb(void *arg)
-{
-	bool (*cond)(void) = *(bool (**)(void))arg;
-
-	if (cond())
-		loop_stop(loop);
-}
-
-static void
-vain_cb(void *arg)
-{
-	(void)arg;
-	fail_msg("waited in vain");
-}
-
-static void
-until(bool (*cond)(void))
-{
-	struct loop_timer *look = loop_timer_new(loop, look_cb, &cond);
-	struct loop_timer *vain = loop_timer_new(loop, vain_cb, NULL);
-
-	loop_timer_every(look, 1);
-	loop_timer_once(vain, 60000);
-	if (!cond())
-		loop_run(loop);
-	loop_timer_free(look);
-	loop_timer_free(vain);
-}
-
-static bool
-one_is_hot(void)
-{
-	return cold_hot(engine) <= 1;
-}
-
-static bool
-all_are_hot(void)
-{
-	return cold_count(engine) == 0;
-}
-
-/* Everybody but the one who came last is away. */
-static void
-settle(void)
-{
-	hub_spread(hub);
-	keep_flush(keep);
-	until(one_is_hot);
 }
 
 static char id[3][PSEUDONYM_LEN + 1];
@@ -110,7 +19,7 @@ class_of_three(void)
 {
 	static const char *const who[] = { "a", "b", "z" };
 
-	begin("c:+t,a,b,z");
+	away_begin("c:+t,a,b,z");
 	for (size_t i = 0; i < 3; i++) {
 		event(who[i]);
 		snprintf(id[i], sizeof id[i], "%s", pseudonym(who[i]));
@@ -169,7 +78,7 @@ test_join(void **state)
 	struct hub_sub *s;
 
 	(void)state;
-	begin("c:+t,z;d:+u,a");
+	away_begin("c:+t,z;d:+u,a");
 	event("a");
 	event("z");
 	settle();

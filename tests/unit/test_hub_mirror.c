@@ -1,48 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* hub_mirror: states of another daemon in this one's nodes, and states of its own
  * beside them, in memory or away. */
-#include "flow/keep.h"
-#include "tests/unit/hub_world.h"
+#include "tests/unit/hub_away.h"
 
 #define COUNTS "class/c/t.count"
 #define DOCS "class/c/t.docs"
 
-static struct kvs *kvs;
-static struct keep *keep;
 static struct hub_mirrored *mirrored[8];
 static size_t n_mirrored;
-
-static void
-spread_cb(void *arg)
-{
-	(void)arg;
-	hub_spread(hub);
-}
-
-static bool
-rebuild_cb(void *arg)
-{
-	(void)arg;
-	fail_msg("the store has everything");
-	return false;
-}
 
 /* a, b and d; of d there are no states. */
 static int
 setup(void **state)
 {
-	struct kvs_options ko = { 0 };
-	struct keep_options o = { .limit = 1, .spread = spread_cb, .rebuild = rebuild_cb };
-	char *why = NULL;
-
 	(void)state;
-	world_cold = true;
-	world_open("c:+t,a,b,d");
-	o.loop = ko.loop = loop;
-	kvs = kvs_open("memory", &ko, &why);
-	o.engine = engine;
-	o.kvs = kvs;
-	keep = keep_new(&o);
+	away_begin("c:+t,a,b,d");
 	return 0;
 }
 
@@ -52,66 +24,8 @@ teardown(void **state)
 	(void)state;
 	while (n_mirrored > 0)
 		hub_mirror_release(mirrored[--n_mirrored]);
-	hub_free(hub);
-	hub = NULL;
-	keep_free(keep);
-	kvs_close(kvs);
-	world_close();
-	world_cold = false;
+	away_end();
 	return 0;
-}
-
-/* ---- the loop ---- */
-
-static void
-look_cb(void *arg)
-{
-	bool (*cond)(void) = *(bool (**)(void))arg;
-
-	if (cond())
-		loop_stop(loop);
-}
-
-static void
-vain_cb(void *arg)
-{
-	(void)arg;
-	fail_msg("waited in vain");
-}
-
-static void
-until(bool (*cond)(void))
-{
-	struct loop_timer *look = loop_timer_new(loop, look_cb, &cond);
-	struct loop_timer *vain = loop_timer_new(loop, vain_cb, NULL);
-
-	loop_timer_every(look, 1);
-	loop_timer_once(vain, 60000);
-	if (!cond())
-		loop_run(loop);
-	loop_timer_free(look);
-	loop_timer_free(vain);
-}
-
-static bool
-one_is_hot(void)
-{
-	return cold_hot(engine) <= 1;
-}
-
-static bool
-all_are_hot(void)
-{
-	return cold_count(engine) == 0;
-}
-
-/* Everybody but the one who came last is away. */
-static void
-settle(void)
-{
-	hub_spread(hub);
-	keep_flush(keep);
-	until(one_is_hot);
 }
 
 /* ---- what is mirrored and shown ---- */

@@ -13,8 +13,8 @@ struct spawn;
 typedef void spawn_cb(void *arg, int status);
 
 /* argv[0] is the program's path. It has an empty environment, input to read, nowhere
- * to write, our standard error, and what else is open without O_CLOEXEC. input is copied, and wiped when it is written. The
- * answer comes through the loop, once. */
+ * to write, our standard error, and what else is open without O_CLOEXEC. input is
+ * copied, and wiped when it is written. The answer comes through the loop, once. */
 struct spawn *spawn_run(struct loop *l, const char *const *argv, struct str input,
     uint64_t limit_ms, spawn_cb *cb, void *arg);
 /* Kills it; nobody is called. Only before the answer. */

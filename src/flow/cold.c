@@ -57,7 +57,7 @@ static bool
 cold_may_go(const struct engine *e, const struct student *t)
 {
 	if (t->n_dirty > 0 || t->indexing || t->flushed > e->confirmed || t->n_external > 0 ||
-	    t->n_large > 0 || t->n_sessions > 0 || t->n_pins > 0 || t->n_watched > 0)
+	    t->n_large > 0 || t->index_large || t->n_sessions > 0 || t->n_pins > 0 || t->n_watched > 0)
 		return false;
 	for (const struct state *s = t->states; s != NULL; s = s->of_student)
 		if (s->changed)

@@ -32,9 +32,10 @@ size_t cold_hot(const struct engine *e); /* students with states in memory */
 /* ---- out ---- */
 
 /* Calls cb with the index of each student of whom all is flushed, after
- * engine_flush_dirty and as part of the same flush. */
+ * engine_flush_dirty and as part of the same flush. Of more than max bytes it comes
+ * without text: it is not to be stored, and its student stays. */
 typedef void cold_index_cb(void *arg, struct str key, struct str index);
-void cold_indexes(struct engine *e, cold_index_cb *cb, void *arg);
+void cold_indexes(struct engine *e, size_t max, cold_index_cb *cb, void *arg);
 
 /* Lets go of the states of the students that were used least recently, of at most
  * `max`, until no more than `limit` are in memory. Who has a session, a subscriber,

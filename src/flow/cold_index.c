@@ -40,7 +40,7 @@ cold_index_write(const struct engine *e, const struct student *t, struct buf *ou
 }
 
 void
-cold_indexes(struct engine *e, cold_index_cb *cb, void *arg)
+cold_indexes(struct engine *e, size_t max, cold_index_cb *cb, void *arg)
 {
 	struct buf key = BUF_INIT(0), index = BUF_INIT(0);
 	size_t kept = 0;
@@ -59,7 +59,8 @@ cold_indexes(struct engine *e, cold_index_cb *cb, void *arg)
 		buf_clear(&index);
 		cold_index_key(t, &key);
 		cold_index_write(e, t, &index);
-		cb(arg, buf_view(&key), buf_view(&index));
+		t->index_large = index.len > max;
+		cb(arg, buf_view(&key), t->index_large ? (struct str){ NULL, 0 } : buf_view(&index));
 	}
 	e->n_indexing = kept;
 	buf_free(&key);

@@ -35,6 +35,7 @@ struct student {
 	unsigned n_sessions, n_pins;
 	unsigned n_watched;           /* the hub's: states that have subscribers */
 	bool indexing;
+	bool index_large;             /* larger than what can be stored */
 	TAILQ_ENTRY(student) of_hot;  /* with states in memory, the last used at the end */
 };
 

@@ -82,7 +82,10 @@ keep_put_cb(void *arg, const struct state *s, struct str json)
 static void
 keep_index_put_cb(void *arg, struct str key, struct str index)
 {
-	kvs_put(arg, key, index);
+	if (index.p != NULL)
+		kvs_put(arg, key, index);
+	else
+		kvs_remove(arg, key);
 }
 
 static void
@@ -141,7 +144,7 @@ keep_write(struct keep *k)
 	if (k->flush == 0)
 		return;
 	k->flush_more = engine_dirty(k->o.engine) > 0;
-	cold_indexes(k->o.engine, keep_index_put_cb, k->o.kvs);
+	cold_indexes(k->o.engine, KVS_VALUE_MAX, keep_index_put_cb, k->o.kvs);
 	kvs_flush(k->o.kvs, keep_flushed_cb, k);
 }
 

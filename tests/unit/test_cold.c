@@ -337,6 +337,49 @@ test_store_is_away(void **state)
 	assert_int_equal(cw.rebuilds, 0);
 }
 
+static void
+flush_to_nobody_cb(void *arg, const struct state *s, struct str json)
+{
+	(void)arg;
+	(void)s;
+	(void)json;
+}
+
+static void
+index_bytes_cb(void *arg, struct str key, struct str index)
+{
+	(void)key;
+	*(size_t *)arg += index.n;
+}
+
+/* Bytes of indexes of at most max bytes in a flush of everything, as if all was stored. */
+static size_t
+flush_indexes(size_t max)
+{
+	static const struct engine_flush everything = { SIZE_MAX, SIZE_MAX, 0 };
+	uint64_t flush;
+	size_t n = 0;
+
+	cw_visit("a", "d1", 1);
+	engine_changed(cw.e);
+	flush = engine_flush_dirty(cw.e, &everything, flush_to_nobody_cb, NULL);
+	cold_indexes(cw.e, max, index_bytes_cb, &n);
+	engine_flushed(cw.e, flush);
+	return n;
+}
+
+/* An index that no store takes: its student stays, until it is small again. */
+static void
+test_index_too_large(void **state)
+{
+	(void)state;
+	cw_start(1);
+	assert_int_equal(flush_indexes(8), 0);
+	assert_int_equal(cold_evict(cw.e, 0, 10), 0);
+	assert_true(flush_indexes(KVS_VALUE_MAX) > 8);
+	assert_int_equal(cold_evict(cw.e, 0, 10), 1);
+}
+
 /* A state that no store takes: all others are stored, its student stays, and no value
  * of earlier stands for it. */
 static void
@@ -737,6 +780,7 @@ main(void)
 		cmocka_unit_test_teardown(test_index_old_after_restart, cw_stop),
 		cmocka_unit_test_teardown(test_store_is_away, cw_stop),
 		cmocka_unit_test_teardown(test_too_large, cw_stop),
+		cmocka_unit_test_teardown(test_index_too_large, cw_stop),
 		cmocka_unit_test_teardown(test_rebuild_fails, cw_stop),
 		cmocka_unit_test_teardown(test_rebuild_cannot_begin, cw_stop),
 		cmocka_unit_test_teardown(test_too_much_waits, cw_stop),

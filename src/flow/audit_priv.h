@@ -14,7 +14,12 @@ struct audit_limit {
 	struct map *by_key;  /* struct audit_count */
 	size_t others;       /* lines of keys beyond */
 };
-enum audit_limits { AUDIT_LIMIT_REFUSED, AUDIT_LIMIT_SIGN_INS_REFUSED, AUDIT_LIMIT_SIGN_INS, AUDIT_LIMITS };
+enum audit_limits {
+	AUDIT_LIMIT_REFUSED,
+	AUDIT_LIMIT_SIGN_INS_REFUSED,
+	AUDIT_LIMIT_SIGN_INS,
+	AUDIT_LIMITS
+};
 
 struct audit {
 	struct loop *loop;

@@ -42,7 +42,7 @@ cold_index_write(const struct engine *e, const struct student *t, struct buf *ou
 void
 cold_indexes(struct engine *e, size_t max, cold_index_cb *cb, void *arg)
 {
-	struct buf key = BUF_INIT(0), index = BUF_INIT(0);
+	struct buf key = BUF_INIT(0), index = BUF_INIT(max);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < e->n_indexing; i++) {
@@ -59,7 +59,7 @@ cold_indexes(struct engine *e, size_t max, cold_index_cb *cb, void *arg)
 		buf_clear(&index);
 		cold_index_key(t, &key);
 		cold_index_write(e, t, &index);
-		t->index_large = index.len > max;
+		t->index_large = index.failed;
 		cb(arg, buf_view(&key), t->index_large ? (struct str){ NULL, 0 } : buf_view(&index));
 	}
 	e->n_indexing = kept;

@@ -8,9 +8,10 @@
 #include "state/roster.h"
 
 /* Puts r in the place of the copy, on the disk when it returns; when that fails there
- * is none any more. It is of this source alone: backend, o->domain and o->conf say which. A backend
- * whose source cannot be away has none, nor leaves another one's. Waits for the disk; touches nothing but its
- * arguments. */
+ * is none any more. It is of this source alone: backend, o->domain and o->conf say
+ * which. A backend whose source cannot be away has none, nor leaves another one's.
+ * Waits for the disk; touches nothing but its arguments. ERR_OK, or *why
+ * (mem_free it). */
 enum err roster_copy_put(const char *backend, const struct roster_options *o,
     const struct roster *r, char **why);
 
